@@ -1,0 +1,149 @@
+// Copyright The Enarx in Go Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package attest
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/enarx/enarx-go/internal/claims"
+)
+
+// Claims is what a successful verification proved. It can be made by the
+// verifiers of this module only; see package internal/claims.
+type Claims = claims.Claims
+
+// Unattested is what stands in the place of claims for a platform that has no
+// evidence at all (process, vm). Policy cannot take it: whoever wants to use
+// such a Keep must handle this type by name.
+type Unattested struct {
+	// Platform is "process" or "vm".
+	Platform string
+}
+
+// Platform names, the only ones that exist (DESIGN, vocabulary).
+const (
+	PlatformSNP     = "snp"
+	PlatformTDX     = "tdx"
+	PlatformSGX     = "sgx"
+	PlatformVTPM    = "vtpm"
+	PlatformVM      = "vm"
+	PlatformProcess = "process"
+	PlatformSim     = "sim"
+)
+
+// Evidence is what the hardware signed, in a conceptual message wrapper
+// (RFC 9999): a media type and the value.
+type Evidence struct {
+	// MediaType says what Value is and so which verifier takes it, for
+	// example [MediaTypeSNP].
+	MediaType string
+	// Value is the evidence, byte for byte as the platform gave it.
+	Value []byte
+}
+
+// Collateral is everything besides the evidence that a verification may use
+// and that is not trusted before it has been checked: certificates and
+// revocation lists, stapled by the host or taken from a cache. A verifier
+// treats every byte of it as hostile.
+type Collateral []Evidence
+
+// Expected is what the relying party demands of the evidence. There is no
+// "not checked": a missing expectation fails.
+type Expected struct {
+	// ReportData is the 64 bytes that must be in the evidence: computed by
+	// the verifying side from its own connection (see [ReportData]).
+	ReportData [64]byte
+	// Measurements are the accepted launch measurements, with where each
+	// came from. Empty means that nothing is accepted.
+	Measurements []ReferenceValue
+	// HostData is the digest of the start configuration that the platform's
+	// host-data field must hold.
+	HostData [32]byte
+	// MinTCB is the lowest accepted firmware level per component; nil means
+	// no floor, which a verifier reports as a warning row.
+	MinTCB map[string]uint64
+}
+
+// ReferenceValue is one expected measurement: what a known-good Keep release
+// measures to on one platform.
+type ReferenceValue struct {
+	Platform    string
+	Measurement []byte // as in Claims.Measurement
+	Release     string // for people: the Keep release it belongs to
+	Source      string // for people: where the value came from
+}
+
+// Verifier appraises the evidence of one platform. Implementations are pure:
+// no network, no file, no clock; the time is an argument.
+//
+// On success Verify returns claims and the rows of every check made, none of
+// which has failed. On failure it returns nil claims and the rows, at least
+// one of which has failed; error-valued details live in the rows. A verifier
+// never returns both claims and a failed row, and never panics on any input.
+type Verifier interface {
+	// Platform is the platform whose evidence it verifies.
+	Platform() string
+	// MediaTypes are the media types of evidence that it takes.
+	MediaTypes() []string
+	// Verify checks ev at the given time.
+	Verify(ev Evidence, col Collateral, exp Expected, at time.Time) (*Claims, Verdict)
+}
+
+// Outcome is the verdict of one row.
+type Outcome string
+
+// The outcomes of a check. Simulated is what a passed check of a sim Keep
+// reads: never "verified", so that nobody takes one for the other.
+const (
+	Pass      Outcome = "verified"
+	Simulated Outcome = "simulated"
+	Warn      Outcome = "warning"
+	Fail      Outcome = "failed"
+	Skipped   Outcome = "skipped"
+)
+
+// Row is one check of a verdict, worded for a person.
+type Row struct {
+	Check    string  `json:"check"`          // what was checked, stable identifier such as "snp.signature"
+	Seen     string  `json:"seen"`           // what the evidence says
+	Expected string  `json:"expected"`       // what was expected
+	Source   string  `json:"source"`         // where the expected value came from
+	Outcome  Outcome `json:"outcome"`        // the verdict of this row
+	Todo     string  `json:"todo,omitempty"` // what to do when it did not pass
+}
+
+// Verdict is the list of all checks that were made, in order.
+type Verdict []Row
+
+// OK says that at least one check was made and none failed.
+func (v Verdict) OK() bool {
+	if len(v) == 0 {
+		return false
+	}
+	for _, r := range v {
+		if r.Outcome == Fail {
+			return false
+		}
+	}
+	return true
+}
+
+// Err returns nil for a verdict that is OK and otherwise an error that names
+// the first failed check with what was seen, what was expected and what to do.
+func (v Verdict) Err() error {
+	if len(v) == 0 {
+		return fmt.Errorf("attest: nothing was checked")
+	}
+	for _, r := range v {
+		if r.Outcome == Fail {
+			s := fmt.Sprintf("attest: %s: seen %s, expected %s (%s)", r.Check, r.Seen, r.Expected, r.Source)
+			if r.Todo != "" {
+				s += "; " + r.Todo
+			}
+			return fmt.Errorf("%s", s)
+		}
+	}
+	return nil
+}

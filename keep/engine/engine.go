@@ -1,0 +1,112 @@
+// Copyright The Enarx in Go Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package engine is the seam between a Keep and the WebAssembly engine that
+// runs its workload. Two engines are meant to stand behind it; the Keep's WASI
+// layer (package wasi) is written against this package alone and therefore
+// behaves the same on each.
+//
+// Lengths and addresses are in bytes; integers in guest memory are
+// little-endian (WebAssembly core specification, section 4).
+package engine
+
+import (
+	"context"
+	"errors"
+)
+
+// ValType is a WebAssembly value type of a host function's signature.
+type ValType byte
+
+// The number types (WebAssembly core specification, section 5.3.1).
+const (
+	I32 ValType = 0x7f
+	I64 ValType = 0x7e
+	F32 ValType = 0x7d
+	F64 ValType = 0x7c
+)
+
+// Memory is the guest's linear memory. A view returned by Bytes is valid only
+// until the guest runs again: memory may move when it grows.
+type Memory interface {
+	// Bytes returns the n bytes at off, or false if any of them lies
+	// outside the memory.
+	Bytes(off, n uint32) ([]byte, bool)
+	// Size is the memory's current size in bytes.
+	Size() uint64
+}
+
+// HostFunc is one function that the Keep offers to the guest. Call reads its
+// parameters from stack and leaves its results there from index 0, one uint64
+// per value; stack is long enough for both.
+type HostFunc struct {
+	Module, Name string
+	Params       []ValType
+	Results      []ValType
+	Call         func(ctx context.Context, mem Memory, stack []uint64)
+}
+
+// Import is a function that a module wants.
+type Import struct {
+	Module, Name string
+	Params       []ValType
+	Results      []ValType
+}
+
+// Limits bound one instance.
+type Limits struct {
+	// MemoryBytes is the most that the linear memories may take together;
+	// 0 means the engine's own maximum of 4 GiB.
+	MemoryBytes uint64
+}
+
+// Engine compiles modules. It is used by one goroutine at a time.
+type Engine interface {
+	// Name and version of the engine, as shown to users: "wazero v1.12.0".
+	Name() string
+	// Compile checks and compiles a module. The error says what is wrong
+	// with the module and never contains its bytes.
+	Compile(ctx context.Context, wasm []byte) (Module, error)
+	// Close frees everything the engine holds.
+	Close() error
+}
+
+// Module is a compiled module.
+type Module interface {
+	// Imports are the functions the module wants, in module order.
+	Imports() []Import
+	// HasExport says whether the module exports a function of that name.
+	HasExport(name string) bool
+	// Instantiate makes an instance with the given host functions. Imports
+	// that are not among them are an error that names the import.
+	Instantiate(ctx context.Context, host []HostFunc) (Instance, error)
+}
+
+// Instance is a running module.
+type Instance interface {
+	// Call calls an exported function without parameters or results. A
+	// trap is returned as *TrapError; an exit asked for by a host function
+	// (see Exit) as *ExitError.
+	Call(ctx context.Context, export string) error
+	// Close ends the instance.
+	Close() error
+}
+
+// ExitError is how a guest's own exit travels out of Instance.Call. The WASI
+// layer raises it by panicking with it inside a host function; every engine
+// recovers exactly this type and returns it.
+type ExitError struct{ Code uint32 }
+
+func (e *ExitError) Error() string { return "workload exited" }
+
+// TrapError says that the guest did something undefined: out-of-bounds access,
+// unreachable, stack overflow, division by zero.
+type TrapError struct {
+	Reason string // the engine's words for the trap, one line
+	Trace  string // the guest's call stack, for the owner only
+}
+
+func (e *TrapError) Error() string { return "workload trapped: " + e.Reason }
+
+// ErrNotWasm is returned by Compile for bytes that are no WebAssembly module.
+var ErrNotWasm = errors.New("not a WebAssembly module")
