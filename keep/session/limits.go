@@ -1,0 +1,53 @@
+// Copyright The Enarx in Go Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package session
+
+import "time"
+
+const (
+	// headerSize is the fixed part of a frame: type, flags, two reserved
+	// bytes, payload length (u32, big-endian).
+	headerSize = 8
+	// maxFrame is the largest frame on the wire, header and padding
+	// included: four full TLS records, enough that the cost of a frame does
+	// not show in bulk transfers.
+	maxFrame = 64 << 10
+	// MaxPayload is the most that one frame carries.
+	MaxPayload = maxFrame - headerSize
+
+	// maxControl bounds a control message, which may take several frames.
+	// Evidence with a certificate chain and an event log is the largest.
+	maxControl = 1 << 20
+
+	// MaxEvidenceRequests is how often one session may ask for evidence:
+	// once before the claim, once after, and some for long-lived owners.
+	MaxEvidenceRequests = 16
+
+	// StdinWindow is how many bytes of stdin a client may have sent that the
+	// workload has not read: it keeps a workload that never reads from
+	// filling the Keep's memory and signals from waiting behind stdin.
+	StdinWindow = 256 << 10
+
+	// HandshakeTimeout bounds the TLS handshake, and so how long a peer that
+	// sends byte by byte holds a session slot.
+	HandshakeTimeout = 15 * time.Second
+	// ExchangeTimeout bounds the time from the handshake to a claim or an
+	// owner proof. Platform quotes can take seconds when a host serialises
+	// them; a person deciding on a verdict must fit as well.
+	ExchangeTimeout = 120 * time.Second
+	// BundleTimeout bounds the time from claim to a complete bundle.
+	BundleTimeout = 10 * time.Minute
+
+	// maxText bounds any text in a message that comes from the peer.
+	maxText = 4 << 10
+	// maxPublish bounds the publish wishes of one run.
+	maxPublish = 128
+	// maxNames bounds the names asked for in the identity certificate.
+	maxNames = 16
+	// maxSecrets is the largest sealed set of secret values.
+	maxSecrets = 1 << 20
+)
+
+// frameClasses are the only sizes that frames have on the wire.
+var frameClasses = [...]int{256, 1 << 10, 4 << 10, 16 << 10, maxFrame}
