@@ -1,0 +1,457 @@
+// Copyright The Enarx in Go Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package enarx
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"go/ast"
+	"go/format"
+	"go/parser"
+	"go/token"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// The tests of this file hold the architecture. A rule that they state is not
+// a suggestion, and a list in them is not extended just to make them pass: an
+// import that a list refuses is a question about the design, to be answered in
+// RATIONALE.md first.
+
+const module = "github.com/enarx/enarx-go"
+
+// goPackage is what go list says of one package of this module.
+type goPackage struct {
+	ImportPath, Dir, Doc string
+	GoFiles              []string
+	TestGoFiles          []string
+	XTestGoFiles         []string
+	Imports              []string
+}
+
+func listPackages(t *testing.T) []goPackage {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Dir,Doc,GoFiles,TestGoFiles,XTestGoFiles,Imports", "./...")
+	cmd.Stderr = os.Stderr
+	b, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var ps []goPackage
+	for dec := json.NewDecoder(bytes.NewReader(b)); ; {
+		var p goPackage
+		if err := dec.Decode(&p); err == io.EOF {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		ps = append(ps, p)
+	}
+	if len(ps) == 0 {
+		t.Fatal("go list named no package: nothing would be checked")
+	}
+	return ps
+}
+
+// projectFiles returns the paths of all files of the project, committed or
+// about to be, without what .gitignore leaves out.
+func projectFiles(t *testing.T) []string {
+	t.Helper()
+	b, err := exec.Command("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").Output()
+	if err != nil {
+		t.Fatalf("git ls-files: %v (the tests of the repository need a git checkout)", err)
+	}
+	var files []string
+	for _, f := range strings.Split(string(b), "\x00") {
+		if f == "" {
+			continue
+		}
+		if fi, err := os.Lstat(f); err == nil && fi.Mode().IsRegular() {
+			files = append(files, f)
+		}
+	}
+	if len(files) == 0 {
+		t.Fatal("git ls-files named no file: nothing would be checked")
+	}
+	return files
+}
+
+// layers says which packages of this module a package may import (DESIGN §4).
+// The first matching row counts; "…" stands for a package and all below it. A
+// package that no row matches fails: new packages find their place here first.
+var layers = []struct {
+	from string
+	to   []string
+}{
+	// What is verified and by whom: pure code, see also TestVerifiersArePure.
+	{"internal/claims", nil},
+	{"attest", []string{"internal/claims"}},
+	{"attest/attesttest…", []string{"attest…", "internal/claims"}},
+	{"attest/sim/simhw", []string{"attest", "attest/sim", "attest/internal…"}},
+	{"attest/…", []string{"attest", "attest/internal…", "internal/claims"}},
+	{"measure", []string{"attest"}},
+	{"policy", []string{"attest", "internal/claims"}},
+	{"audit", []string{"attest", "policy", "workload"}},
+
+	// What runs inside the TEE. The client's side (TOML), the host's side
+	// (agent, loader) and verifiers are out of reach.
+	{"workload", nil},
+	{"workload/enarxtoml", []string{"workload"}},
+	{"sallyport", nil},
+	{"keep/engine", nil},
+	{"keep/engine/…", []string{"keep/engine"}},
+	{"keep/wasi…", []string{"keep/engine…", "keep/wasi…"}},
+	{"keep…", []string{"keep…", "workload", "sallyport", "attest", "internal…"}},
+	{"cmd/keep", []string{"keep…", "workload", "sallyport", "attest", "internal/sandbox"}},
+
+	// The untrusted host.
+	{"loader…", []string{"loader…", "attest", "internal…"}},
+	{"agent…", []string{"agent…", "loader…", "sallyport", "workload", "attest", "attest/sim", "attest/sim/simhw", "internal…"}},
+
+	// The tenant.
+	{"client…", []string{"client…", "attest…", "audit", "measure", "policy", "workload", "sallyport", "keep/session", "internal…"}},
+	{"cmd/enarx…", []string{"agent…", "attest…", "audit", "client…", "loader…", "measure", "policy", "sallyport", "workload…", "internal…"}},
+
+	// Small leaves, and programs beside the product.
+	{"internal/…", nil},
+	{"scripts/…", nil},
+	{"examples…", nil},
+	{"bench…", nil},
+	{"", nil},
+}
+
+// matches says whether a package path relative to the module falls under a
+// pattern of layers.
+func matches(pattern, path string) bool {
+	base, tree := strings.CutSuffix(pattern, "…")
+	if !tree {
+		return path == base
+	}
+	return path == base || strings.HasPrefix(path, strings.TrimSuffix(base, "/")+"/")
+}
+
+func relative(path string) (string, bool) {
+	if path == module {
+		return "", true
+	}
+	return strings.CutPrefix(path, module+"/")
+}
+
+func TestImportsFollowTheLayers(t *testing.T) {
+	for _, p := range listPackages(t) {
+		from, _ := relative(p.ImportPath)
+		row := -1
+		for i, l := range layers {
+			if matches(l.from, from) {
+				row = i
+				break
+			}
+		}
+		if row < 0 {
+			t.Errorf("%s has no row in layers: give it one that says what it may import", p.ImportPath)
+			continue
+		}
+	imports:
+		for _, imp := range p.Imports {
+			to, own := relative(imp)
+			if !own {
+				continue
+			}
+			for _, allowed := range layers[row].to {
+				if matches(allowed, to) {
+					continue imports
+				}
+			}
+			t.Errorf("%s imports %s, which the layers do not allow", from, to)
+		}
+	}
+}
+
+// TestInvariant8KeepIsSmall_AllowedModules is the allow list of foreign code
+// inside the Keep. Each line says why it is there.
+func TestInvariant8KeepIsSmall_AllowedModules(t *testing.T) {
+	needCommand(t, "cmd/keep")
+	allowed := map[string]string{
+		"github.com/tetratelabs/wazero":                 "the WebAssembly engine",
+		"github.com/hashicorp/yamux":                    "streams over the sallyport's one byte channel",
+		"github.com/fxamacker/cbor/v2":                  "bundle, evidence message and start configuration are CBOR",
+		"github.com/x448/float16":                       "needed by fxamacker/cbor",
+		"github.com/landlock-lsm/go-landlock":           "Landlock rules of parent and engine child",
+		"kernel.org/pub/linux/libs/security/libcap/psx": "needed by go-landlock: one system call on all threads",
+		"golang.org/x/sys":                              "system calls that package syscall does not have",
+		"golang.org/x/crypto/x509roots/fallback":        "CA roots when the bundle brings none; never the host's files",
+		"golang.org/x/crypto":                           "needed by x509roots",
+	}
+	for _, path := range keepDeps(t, "{{if and .Module (not .Standard)}}{{.Module.Path}}{{end}}") {
+		if path != module && allowed[path] == "" {
+			t.Errorf("cmd/keep depends on module %s, which is not on the list", path)
+		}
+	}
+}
+
+// TestInvariant8KeepIsSmall_ForbiddenPackages names what must not be in the
+// Keep even though some allowed module could bring it.
+func TestInvariant8KeepIsSmall_ForbiddenPackages(t *testing.T) {
+	needCommand(t, "cmd/keep")
+	forbidden := map[string]string{
+		"net/http":                        "a Keep speaks TLS and the sallyport; HTTP is a large parser of hostile bytes",
+		"plugin":                          "no code from outside",
+		"testing":                         "test hooks stay in tests",
+		"text/template":                   "reflection over data; nothing in a Keep prints pages",
+		"encoding/gob":                    "no strict decoding",
+		"os/user":                         "reads the host's files",
+		"runtime/cgo":                     "the Keep is one static ELF made from Go source",
+		"net/http/pprof":                  "shows memory",
+		"expvar":                          "shows state",
+		"log/syslog":                      "tells the host",
+		"database/sql":                    "no use",
+		"html/template":                   "no use",
+		"go/parser":                       "no use",
+		"github.com/pelletier/go-toml/v2": "the Keep parses the canonical bundle only",
+	}
+	deps := keepDeps(t, "{{.ImportPath}}")
+	if len(deps) < 20 {
+		t.Fatalf("go list named only %d packages of cmd/keep: nothing would be checked", len(deps))
+	}
+	for _, path := range deps {
+		if why := forbidden[path]; why != "" {
+			t.Errorf("cmd/keep depends on %s: %s", path, why)
+		}
+	}
+}
+
+// TestInvariant8KeepIsSmall_ListIsCommitted compares the Keep with
+// cmd/keep/tcb.txt.
+func TestInvariant8KeepIsSmall_ListIsCommitted(t *testing.T) {
+	needCommand(t, "cmd/keep")
+	if out, err := exec.Command("go", "run", "./scripts/tcb").CombinedOutput(); err != nil {
+		t.Errorf("%s", out)
+	}
+}
+
+func keepDeps(t *testing.T, format string) []string {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-deps", "-f", format, "./cmd/keep")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list -deps ./cmd/keep: %v", err)
+	}
+	return strings.Fields(string(out))
+}
+
+// needCommand skips a test of a program that is not written yet.
+func needCommand(t *testing.T, dir string) {
+	t.Helper()
+	if found, _ := filepath.Glob(filepath.Join(dir, "*.go")); len(found) == 0 {
+		t.Skipf("%s has no Go file yet", dir)
+	}
+}
+
+// pure are the packages that decide about trust. They take bytes and a time
+// and give an answer; nothing in them can reach for the world.
+var pure = []string{"internal/claims", "attest", "attest/internal…", "attest/sim", "policy"}
+
+func TestVerifiersArePure(t *testing.T) {
+	forbiddenImport := regexp.MustCompile(`^(net|net/http|os|os/exec|io/ioutil|syscall|golang\.org/x/sys/.*|log|log/slog|math/rand|math/rand/v2|crypto/rand)$`)
+	checked := 0
+	for _, p := range listPackages(t) {
+		path, _ := relative(p.ImportPath)
+		isPure := false
+		for _, pattern := range pure {
+			isPure = isPure || matches(pattern, path)
+		}
+		if !isPure {
+			continue
+		}
+		checked++
+		for _, imp := range p.Imports {
+			if forbiddenImport.MatchString(imp) {
+				t.Errorf("%s imports %s: a verifier is pure", path, imp)
+			}
+		}
+		for _, f := range p.GoFiles {
+			noClock(t, filepath.Join(p.Dir, f))
+		}
+	}
+	if checked == 0 {
+		t.Fatal("no pure package found: nothing was checked")
+	}
+}
+
+// noClock reports uses of functions of package time that read a clock.
+func noClock(t *testing.T, file string) {
+	t.Helper()
+	fset := token.NewFileSet()
+	tree, err := parser.ParseFile(fset, file, nil, 0)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	ast.Inspect(tree, func(n ast.Node) bool {
+		sel, ok := n.(*ast.SelectorExpr)
+		if !ok {
+			return true
+		}
+		if x, ok := sel.X.(*ast.Ident); ok && x.Name == "time" {
+			switch sel.Sel.Name {
+			case "Now", "Since", "Until", "After", "Tick", "NewTimer", "NewTicker", "AfterFunc", "Sleep":
+				t.Errorf("%s: time.%s: in a verifier time is an argument", fset.Position(n.Pos()), sel.Sel.Name)
+			}
+		}
+		return true
+	})
+}
+
+func TestEveryPackageHasAComment(t *testing.T) {
+	for _, p := range listPackages(t) {
+		if len(p.GoFiles) > 0 && len(p.Doc) < 20 {
+			t.Errorf("%s has no package comment; it is the package's manual", p.ImportPath)
+		}
+		switch base := filepath.Base(p.ImportPath); base {
+		case "pkg", "util", "utils", "common", "helpers", "misc", "shared", "lib":
+			t.Errorf("%s: the name %q says only that nobody decided", p.ImportPath, base)
+		}
+	}
+}
+
+const licence = "// Copyright The Enarx in Go Authors\n// SPDX-License-Identifier: Apache-2.0\n"
+
+func TestGoFilesAreFormattedAndLicensed(t *testing.T) {
+	for _, f := range projectFiles(t) {
+		if filepath.Ext(f) != ".go" {
+			continue
+		}
+		b, err := os.ReadFile(f)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if !bytes.HasPrefix(b, []byte(licence)) {
+			t.Errorf("%s does not begin with the two licence lines", f)
+		}
+		if g, err := format.Source(b); err != nil {
+			t.Errorf("%s: %v", f, err)
+		} else if !bytes.Equal(g, b) {
+			t.Errorf("%s is not formatted: gofmt -w %s", f, f)
+		}
+	}
+}
+
+func TestUnsafeHasAFileName(t *testing.T) {
+	for _, f := range projectFiles(t) {
+		if filepath.Ext(f) != ".go" || strings.HasSuffix(f, "_unsafe.go") || strings.HasSuffix(f, "_unsafe_test.go") {
+			continue
+		}
+		tree, err := parser.ParseFile(token.NewFileSet(), f, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		for _, imp := range tree.Imports {
+			if imp.Path.Value == `"unsafe"` {
+				t.Errorf("%s imports unsafe: only files named *_unsafe.go may, so that a reviewer finds them all", f)
+			}
+		}
+	}
+}
+
+// TestNothingOfThisMachineIsInTheTree looks for paths of the checkout it runs
+// in and for hosts of this machine's package sources, which end up in files
+// through copied output and help nobody else.
+func TestNothingOfThisMachineIsInTheTree(t *testing.T) {
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var forbidden []string
+	if strings.Count(dir, "/") > 1 {
+		forbidden = append(forbidden, dir)
+	}
+	out, err := exec.Command("go", "env", "GOMODCACHE", "GOCACHE", "GOPROXY").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range strings.FieldsFunc(string(out), func(r rune) bool { return strings.ContainsRune("\n,|", r) }) {
+		host, isURL := strings.CutPrefix(strings.Replace(v, "http://", "https://", 1), "https://")
+		switch {
+		case isURL:
+			host, _, _ = strings.Cut(host, "/")
+			if host != "proxy.golang.org" {
+				forbidden = append(forbidden, host)
+			}
+		case strings.HasPrefix(v, "/"):
+			forbidden = append(forbidden, v)
+		}
+	}
+	for _, f := range projectFiles(t) {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		for _, s := range forbidden {
+			if bytes.Contains(b, []byte(s)) {
+				t.Errorf("%s contains something of this machine: %q", f, s)
+			}
+		}
+	}
+}
+
+// TestFuzzTargetsAreSeeded refuses a fuzz target that begins with nothing: as
+// a test it would pass without having looked at a byte.
+func TestFuzzTargetsAreSeeded(t *testing.T) {
+	for _, p := range listPackages(t) {
+		for _, f := range append(p.TestGoFiles, p.XTestGoFiles...) {
+			file := filepath.Join(p.Dir, f)
+			tree, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+			if err != nil {
+				t.Error(err)
+				continue
+			}
+			for _, d := range tree.Decls {
+				fn, ok := d.(*ast.FuncDecl)
+				if !ok || fn.Recv != nil || !strings.HasPrefix(fn.Name.Name, "Fuzz") || fn.Type.Params.NumFields() != 1 {
+					continue
+				}
+				corpus, _ := filepath.Glob(filepath.Join(p.Dir, "testdata/fuzz", fn.Name.Name, "*"))
+				if len(corpus) == 0 && !seeds(fn) {
+					t.Errorf("%s: %s has no seed: call f.Add or put a corpus into testdata/fuzz/%s", file, fn.Name.Name, fn.Name.Name)
+				}
+			}
+		}
+	}
+}
+
+// seeds says whether a fuzz target adds seeds itself or hands its *testing.F
+// to a function that does.
+func seeds(fn *ast.FuncDecl) bool {
+	if len(fn.Type.Params.List[0].Names) == 0 {
+		return false
+	}
+	name, found := fn.Type.Params.List[0].Names[0].Name, false
+	ast.Inspect(fn.Body, func(n ast.Node) bool {
+		call, ok := n.(*ast.CallExpr)
+		if !ok {
+			return true
+		}
+		if sel, ok := call.Fun.(*ast.SelectorExpr); ok && sel.Sel.Name == "Add" && fmt.Sprint(sel.X) == name {
+			found = true
+		}
+		for _, arg := range call.Args {
+			if id, ok := arg.(*ast.Ident); ok && id.Name == name {
+				found = true
+			}
+		}
+		return !found
+	})
+	return found
+}
