@@ -33,6 +33,22 @@ const (
 	PlatformSim     = "sim"
 )
 
+// Media types of evidence and of collateral. The names under vnd.enarx are this
+// project's own: no registered type for a raw SNP report is known to exist.
+const (
+	// MediaTypeSNP is a raw SEV-SNP ATTESTATION_REPORT, 1,184 bytes. Platform
+	// sim uses it too: what tells the two apart is the root, and the verifier
+	// is chosen by the platform that the user asked for, never by this type.
+	MediaTypeSNP = "application/vnd.enarx.sev-snp-report"
+	// MediaTypeNone stands in a message of a Keep whose platform has no
+	// evidence (process, vm). No verifier takes it.
+	MediaTypeNone = "application/vnd.enarx.no-evidence"
+	// MediaTypeCertificate is one X.509 certificate, DER (RFC 2585).
+	MediaTypeCertificate = "application/pkix-cert"
+	// MediaTypeCRL is one X.509 revocation list, DER (RFC 2585).
+	MediaTypeCRL = "application/pkix-crl"
+)
+
 // Evidence is what the hardware signed, in a conceptual message wrapper
 // (RFC 9999): a media type and the value.
 type Evidence struct {
