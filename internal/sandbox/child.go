@@ -1,0 +1,95 @@
+// Copyright The Enarx in Go Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"syscall"
+)
+
+// ControlFD is the descriptor of the control socket in the engine child.
+const ControlFD = 3
+
+// Child says how to start the engine child.
+type Child struct {
+	// Args are the arguments after argv[0]; the encoded Spec is appended as
+	// the last one.
+	Args []string
+	// Env is the child's whole environment.
+	Env []string
+	// Control becomes descriptor 3 of the child. The caller keeps its own
+	// copy and closes it.
+	Control *os.File
+	// Stdin, Stdout and Stderr become descriptors 0 to 2; nil means
+	// /dev/null.
+	Stdin, Stdout, Stderr *os.File
+}
+
+// StartChild executes the running ELF again as the engine child. It must be
+// called before [PrepareRoot], and the child must touch no file until its
+// parent tells it that PrepareRoot is done. The child inherits descriptors 0
+// to 3 and no others, and starts a process namespace of its own where
+// spec.PIDNS says that it can: inside it the parent has no number that could
+// be signalled or traced.
+func StartChild(spec *Spec, c Child) (*os.Process, error) {
+	arg, err := spec.Encode()
+	if err != nil {
+		return nil, err
+	}
+	if c.Control == nil {
+		return nil, fmt.Errorf("start engine child: it was given no control socket")
+	}
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return nil, fmt.Errorf("start engine child: %w", err)
+	}
+	defer null.Close()
+	files := []*os.File{c.Stdin, c.Stdout, c.Stderr, c.Control}
+	for i, f := range files {
+		if f == nil {
+			files[i] = null
+		}
+	}
+	argv := append([]string{"keep"}, c.Args...)
+	attr := &os.ProcAttr{Env: c.Env, Files: files, Dir: "/"}
+	if attr.Env == nil {
+		attr.Env = []string{} // nil would mean the parent's own
+	}
+	argv = append(argv, string(arg))
+	if spec.PIDNS {
+		attr.Sys = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
+		return startProcess(argv, attr)
+	}
+	attr.Sys = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return startFromLastingThread(argv, attr)
+}
+
+func startProcess(argv []string, attr *os.ProcAttr) (*os.Process, error) {
+	p, err := os.StartProcess("/proc/self/exe", argv, attr)
+	if err != nil {
+		return nil, fmt.Errorf("start engine child from /proc/self/exe: %w", err)
+	}
+	return p, nil
+}
+
+// startFromLastingThread starts a process whose parent-death signal cannot
+// come early: Linux sends it when the thread that started the child ends, so
+// that thread is held until this process ends.
+func startFromLastingThread(argv []string, attr *os.ProcAttr) (*os.Process, error) {
+	type result struct {
+		p   *os.Process
+		err error
+	}
+	done := make(chan result)
+	go func() {
+		runtime.LockOSThread()
+		p, err := startProcess(argv, attr)
+		done <- result{p, err}
+		select {}
+	}()
+	r := <-done
+	return r.p, r.err
+}

@@ -1,0 +1,60 @@
+// Copyright The Enarx in Go Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package sandbox is what stands between the two processes of a Keep and the
+// kernel under them: a root directory with nothing in it, Landlock, a seccomp
+// allow list, no capabilities.
+//
+// It guards two borders at once. The host is protected from the Keep, and the
+// Keep's parent process, which holds the keys and the power to prove, is
+// protected from the engine child, which runs the workload's code and is
+// assumed to be under the workload's full control once guest code runs
+// (invariant 11).
+//
+// # Order
+//
+// The loader starts the Keep in fresh namespaces with the sallyport as
+// descriptor 3 and the write side of its [Spec] as descriptor 4. The Keep's
+// parent then does, before it reads a byte of the sallyport:
+//
+//	spec, err := sandbox.ReadSpec(4)            // blocks until the loader is ready
+//	child, err := sandbox.StartChild(spec, ...) // the same ELF, re-executed; it waits
+//	err = sandbox.PrepareRoot(spec)             // new root for both of them
+//	layers, err := sandbox.SealParent(spec)     // no capability, Landlock, seccomp
+//
+// The child is started first because only then is there a /proc through which
+// the running ELF can be executed again; it must touch no file until its
+// parent's first control message. [PrepareRoot] moves the child's root along
+// with the parent's, since both share one mount namespace. The child then does:
+//
+//	spec, err := sandbox.ChildSpec(arg)
+//	layers, err := sandbox.SealChild(spec, sandbox.StageCompile)
+//	... compile, make the host trampolines ...
+//	layers, err := sandbox.SealChild(spec, sandbox.StageRun)
+//	... guest code, only now ...
+//
+// Stages stack: a later one can take away and never give back.
+//
+// # What is promised
+//
+// A layer that the Spec asks for either is in force when the function returns
+// nil, or the function returns an error and the Keep must end: nothing here
+// goes on without a layer it was told to apply. What the host cannot offer is
+// left out of the Spec by the loader, which says so to its user. System calls
+// outside the allow list kill the process, so an attack leaves a trace instead
+// of a retry; a few that libraries try for speed return an error number
+// instead (see the table in policy.go).
+//
+// # What is not promised
+//
+// The kernel itself is trusted to keep these promises, and so is the host's
+// administrator: a process Keep hides nothing from root on its host. Timing
+// and cache side channels between parent and child are not closed here. On a
+// host that refuses namespaces the file system is guarded by Landlock alone,
+// which does not cover metadata calls such as stat and chmod, so a lent
+// directory makes the existence of other paths visible there.
+//
+// Programs that use this package are built with CGO_ENABLED=0: the layers
+// must reach every thread, and with cgo in the program that takes a view of
+// /proc that no longer exists after PrepareRoot.
+package sandbox

@@ -1,0 +1,60 @@
+// Copyright The Enarx in Go Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox
+
+import (
+	"fmt"
+
+	"github.com/landlock-lsm/go-landlock/landlock"
+)
+
+// landlockConfigs are the rule sets by Landlock version, index 0 unused. A
+// newer kernel gets the newest one known here.
+var landlockConfigs = []landlock.Config{
+	{}, landlock.V1, landlock.V2, landlock.V3, landlock.V4, landlock.V5, landlock.V6,
+	landlock.V7, landlock.V8, landlock.V9, landlock.V10, landlock.V11,
+}
+
+// reach is how much of the file system a Landlock layer leaves.
+type reach struct {
+	dirs       bool // the lent directories
+	cacheRead  bool
+	cacheWrite bool
+}
+
+// restrictLandlock puts a Landlock layer on every thread: no file but those of
+// r, no TCP port, no signal and no abstract socket outside (as far as the
+// version has it). It is exact, not best effort: a kernel that does not have
+// the version that the loader found is an error.
+func restrictLandlock(spec *Spec, r reach) (Layer, error) {
+	if spec.LandlockABI == 0 {
+		return Layer{"landlock", false, "the kernel has no Landlock; boot Linux 5.13 or later with lsm=landlock"}, nil
+	}
+	v := min(spec.LandlockABI, len(landlockConfigs)-1)
+	var rules []landlock.Rule
+	if r.dirs {
+		for i, d := range spec.Dirs {
+			rules = append(rules, dirRule(spec.DirPath(i), d.ReadOnly, v))
+		}
+	}
+	if spec.Cache != nil && (r.cacheRead || r.cacheWrite) {
+		rules = append(rules, dirRule(spec.CachePath(), !r.cacheWrite, v))
+	}
+	if err := landlockConfigs[v].Restrict(rules...); err != nil {
+		return Layer{}, fmt.Errorf("apply Landlock version %d: %w", v, err)
+	}
+	return Layer{"landlock", true, fmt.Sprintf("version %d", v)}, nil
+}
+
+func dirRule(path string, readOnly bool, version int) landlock.Rule {
+	if readOnly {
+		return landlock.RODirs(path)
+	}
+	rule := landlock.RWDirs(path)
+	if version >= 2 {
+		// Without it a file could not be renamed into another directory.
+		rule = rule.WithRefer()
+	}
+	return rule
+}

@@ -1,0 +1,219 @@
+// Copyright The Enarx in Go Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox
+
+import (
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// The system call policies, as data. Whatever is not in a table kills the
+// process. To allow a call more, add a line here with its reason; the tests
+// take the tables as they are and try every call of the architecture against
+// them.
+
+// policy is one named allow list.
+type policy struct {
+	name  string
+	rules []rule
+}
+
+// rule is one line of a policy. Several rules of one name are alternatives;
+// the first whose conditions all hold decides, and if none does, the call
+// kills.
+type rule struct {
+	call  string // name as in package x/sys/unix, lower case; see numbers_*.go
+	when  []cond // all must hold; none means always
+	errno uint32 // 0 allows; otherwise the call is not made and returns this
+	why   string
+}
+
+// cond is a condition on the low 32 bits of an argument: masked with mask they
+// equal value. Every argument used here is an int in the kernel, or flags that
+// all lie in the low half, so that the upper half cannot change the meaning.
+type cond struct {
+	arg    int
+	mask   uint32
+	value  uint32
+	ownPID bool // value is the process's own ID, known when the filter is made
+}
+
+// allowed counts the calls of which at least one form is allowed.
+func (p policy) allowed() int {
+	seen := map[string]bool{}
+	for _, r := range p.rules {
+		if r.errno == 0 {
+			seen[r.call] = true
+		}
+	}
+	return len(seen)
+}
+
+func is(arg int, value uint32) []cond { return []cond{{arg: arg, mask: ^uint32(0), value: value}} }
+
+func without(arg int, bits uint32) []cond { return []cond{{arg: arg, mask: bits}} }
+
+// threadFlags are the flags of clone(2) that make a thread of this process,
+// and otherFlags all that must not be there: no process, no namespace, no
+// tracing.
+const (
+	threadFlags = unix.CLONE_VM | unix.CLONE_FS | unix.CLONE_FILES | unix.CLONE_SIGHAND | unix.CLONE_THREAD | unix.CLONE_SYSVSEM
+	otherFlags  = ^uint32(threadFlags | unix.CLONE_SETTLS | unix.CLONE_PARENT_SETTID | unix.CLONE_CHILD_CLEARTID)
+)
+
+// prSetVMA is PR_SET_VMA of linux/prctl.h: it names a mapping.
+const prSetVMA = 0x53564d41
+
+// runtimeRules are what a Go program with open stream descriptors cannot do
+// without. The most frequent calls come first: the filter is searched in order.
+var runtimeRules = []rule{
+	{call: "futex", why: "Go scheduler and locks"},
+	{call: "read", why: "descriptors held"},
+	{call: "write", why: "descriptors held"},
+	{call: "epoll_pwait", why: "Go network poller"},
+	{call: "epoll_wait", why: "Go network poller, amd64"},
+	{call: "recvmsg", why: "control socket, with descriptors"},
+	{call: "sendmsg", why: "control socket, with descriptors"},
+	{call: "recvfrom", why: "sockets held"},
+	{call: "sendto", why: "sockets held"},
+	{call: "nanosleep", why: "Go scheduler"},
+	{call: "madvise", why: "Go memory allocator"},
+	{call: "munmap", why: "Go memory allocator"},
+	{call: "close", why: "descriptors held"},
+	{call: "fstat", why: "descriptors held"},
+	{call: "lseek", why: "descriptors held"},
+	{call: "readv", why: "descriptors held"},
+	{call: "writev", why: "descriptors held"},
+	{call: "pread64", why: "descriptors held"},
+	{call: "pwrite64", why: "descriptors held"},
+	{call: "shutdown", why: "sockets held"},
+	{call: "getsockname", why: "net.FileConn on a received socket"},
+	{call: "getpeername", why: "net.FileConn on a received socket"},
+	{call: "getsockopt", why: "net.FileConn on a received socket"},
+	{call: "epoll_create1", why: "Go network poller, at first use"},
+	{call: "epoll_ctl", why: "Go network poller"},
+	{call: "eventfd2", why: "Go network poller, at first use"},
+	{call: "poll", why: "waiting for one descriptor, amd64"},
+	{call: "ppoll", why: "waiting for one descriptor"},
+	{call: "clock_gettime", why: "where the vDSO does not answer"},
+	{call: "clock_getres", why: "resolution of the guest's clocks"},
+	{call: "clock_nanosleep", why: "sleeping until a time"},
+	{call: "gettimeofday", why: "where the vDSO does not answer, amd64"},
+	{call: "getrandom", why: "randomness of the Keep"},
+	{call: "sched_yield", why: "Go scheduler"},
+	{call: "sched_getaffinity", why: "Go scheduler counts its CPUs"},
+	{call: "getpid", why: "Go preemption signals itself"},
+	{call: "gettid", why: "Go preemption signals itself"},
+	{call: "tgkill", when: []cond{{arg: 0, mask: ^uint32(0), ownPID: true}}, why: "Go preemption signals own threads"},
+	{call: "rt_sigaction", why: "Go signal handling"},
+	{call: "rt_sigprocmask", why: "Go signal handling"},
+	{call: "rt_sigreturn", why: "Go signal handling"},
+	{call: "sigaltstack", why: "Go signal stacks of new threads"},
+	{call: "restart_syscall", why: "the kernel resumes a sleep with it"},
+	{call: "exit", why: "a thread ends"},
+	{call: "exit_group", why: "the process ends"},
+	{call: "clone", when: []cond{
+		{arg: 0, mask: threadFlags | otherFlags, value: threadFlags},
+	}, why: "new threads of this process, nothing else"},
+	{call: "clone3", errno: uint32(unix.ENOSYS), why: "its flags lie in memory where no filter sees them; C libraries fall back to clone"},
+	{call: "prctl", when: is(0, prSetVMA), why: "Go names its mappings"},
+	{call: "fcntl", when: is(1, unix.F_GETFL), why: "blocking mode of a descriptor"},
+	{call: "fcntl", when: is(1, unix.F_SETFL), why: "blocking mode of a descriptor"},
+	{call: "fcntl", when: is(1, unix.F_GETFD), why: "close-on-exec flag"},
+	{call: "fcntl", when: is(1, unix.F_SETFD), why: "close-on-exec flag"},
+	{call: "fcntl", when: is(1, unix.F_DUPFD_CLOEXEC), why: "os.File and net.Conn copy a descriptor held"},
+	{call: "splice", errno: uint32(unix.EINVAL), why: "io.Copy tries it and falls back to read and write"},
+	{call: "sendfile", errno: uint32(unix.EINVAL), why: "io.Copy tries it and falls back to read and write"},
+	{call: "copy_file_range", errno: uint32(unix.ENOSYS), why: "io.Copy tries it and falls back to read and write"},
+}
+
+// dataMemory allows memory that is not executable.
+var dataMemory = []rule{
+	{call: "mmap", when: without(2, unix.PROT_EXEC), why: "Go memory allocator"},
+	{call: "mprotect", when: without(2, unix.PROT_EXEC), why: "Go memory allocator"},
+}
+
+// codeMemory allows executable memory that is mapped writable first: what a
+// compiler does.
+var codeMemory = []rule{
+	{call: "mmap", when: without(2, unix.PROT_EXEC), why: "Go memory allocator, code under construction"},
+	{call: "mprotect", why: "compiled code becomes executable"},
+}
+
+// brokerRules are what the Keep's parent needs to serve and outlive its child.
+var brokerRules = []rule{
+	{call: "pipe2", why: "streams between sessions and the child; io.Copy asks for one as well"},
+	{call: "socketpair", when: is(0, unix.AF_UNIX), why: "sockets handed to the child"},
+	{call: "waitid", why: "the child's end"},
+	{call: "wait4", why: "the child's end, where there are no pidfds"},
+	{call: "pidfd_send_signal", why: "ending the child, whose pidfd is held"},
+}
+
+// noPipe keeps io.Copy from dying over the pipe that it wants for splice.
+var noPipe = []rule{
+	{call: "pipe2", errno: uint32(unix.EPERM), why: "io.Copy asks for one before splice and goes on without"},
+}
+
+// layeringRules let the engine child put StageRun on top of StageCompile.
+var layeringRules = []rule{
+	{call: "seccomp", when: is(0, unix.SECCOMP_SET_MODE_FILTER), why: "the next stage's filter, which can only take away"},
+	{call: "prctl", when: is(0, unix.PR_SET_NO_NEW_PRIVS), why: "the next stage sets it again"},
+	{call: "landlock_create_ruleset", why: "the next stage's layer, which can only take away"},
+	{call: "landlock_add_rule", why: "the next stage's layer"},
+	{call: "landlock_restrict_self", why: "the next stage's layer"},
+}
+
+// readFileRules read files that Landlock and the root directory leave in reach.
+var readFileRules = []rule{
+	{call: "openat", why: "files of lent directories, compiled code"},
+	{call: "newfstatat", why: "files of lent directories, compiled code"},
+	{call: "readlinkat", why: "symbolic links in lent directories"},
+	{call: "getdents64", why: "listing lent directories"},
+	{call: "fadvise64", why: "fd_advise of WASI"},
+}
+
+// writeFileRules change files that Landlock and the root directory leave
+// writable.
+var writeFileRules = []rule{
+	{call: "mkdirat", why: "directories, also of the compile cache"},
+	{call: "unlinkat", why: "removal, also of the compile cache's temporary files"},
+	{call: "renameat", why: "renaming, also of the compile cache's finished files"},
+	{call: "fsync", why: "fd_sync, compile cache"},
+	{call: "fdatasync", why: "fd_datasync"},
+	{call: "ftruncate", why: "fd_filestat_set_size"},
+	{call: "fallocate", why: "fd_allocate"},
+	{call: "linkat", why: "path_link"},
+	{call: "symlinkat", why: "path_symlink"},
+	{call: "utimensat", why: "fd_filestat_set_times, path_filestat_set_times"},
+}
+
+// parentPolicy is the Keep's parent process after SealParent.
+func parentPolicy() policy {
+	return policy{"keep", slices.Concat(runtimeRules, dataMemory, brokerRules)}
+}
+
+// compilePolicy is the engine child in StageCompile.
+func compilePolicy(dirs, cache bool) policy {
+	p := policy{"compile", slices.Concat(runtimeRules, codeMemory, noPipe, layeringRules)}
+	if dirs || cache {
+		p.rules = slices.Concat(p.rules, readFileRules, writeFileRules)
+	}
+	return p
+}
+
+// runPolicy is the engine child in StageRun, the one that faces a hostile
+// workload.
+func runPolicy(dirs, writable bool) policy {
+	p := policy{"run", slices.Concat(runtimeRules, dataMemory, noPipe)}
+	if dirs {
+		p.name = "run with directories"
+		p.rules = slices.Concat(p.rules, readFileRules)
+	}
+	if writable {
+		p.name = "run with writable directories"
+		p.rules = slices.Concat(p.rules, writeFileRules)
+	}
+	return p
+}
