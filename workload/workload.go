@@ -3,19 +3,6 @@
 
 package workload
 
-import "encoding/hex"
-
-// Digest is the identity of a workload: the SHA-256 digest over its canonical
-// bundle, precompiled code left out (see SPEC.md).
-type Digest [32]byte
-
-// String gives the digest in its one text form, "bundle:sha256:" and 64
-// lower-case hexadecimal digits.
-func (d Digest) String() string { return "bundle:sha256:" + hex.EncodeToString(d[:]) }
-
-// IsZero says that d is not set. A zero digest is never a valid identity.
-func (d Digest) IsZero() bool { return d == Digest{} }
-
 // Kind is the kind of a pre-opened descriptor of Enarx.toml.
 type Kind string
 

@@ -1,0 +1,171 @@
+// Copyright The Enarx in Go Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package workload
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/fxamacker/cbor/v2"
+)
+
+// configWire is the config section (SPEC.md, section 4). A key is absent when
+// it has its zero value, so that a key which a later version adds does not
+// change the digest of workloads that do not use it.
+type configWire struct {
+	Args         []string          `cbor:"args,omitempty"`
+	Confidential bool              `cbor:"confidential,omitempty"`
+	Env          map[string]string `cbor:"env,omitempty"`
+	Files        []fileWire        `cbor:"files,omitempty"`
+	Memory       uint64            `cbor:"memory,omitempty"`
+	Steward      string            `cbor:"steward,omitempty"`
+	TimeoutMS    uint64            `cbor:"timeout_ms,omitempty"`
+}
+
+type fileWire struct {
+	Addr string `cbor:"addr,omitempty"`
+	Host string `cbor:"host,omitempty"`
+	Kind Kind   `cbor:"kind,omitempty"`
+	Name string `cbor:"name,omitempty"`
+	Port uint16 `cbor:"port,omitempty"`
+	Prot Prot   `cbor:"prot,omitempty"`
+}
+
+type secretWire struct {
+	Env  string `cbor:"env,omitempty"`
+	Name string `cbor:"name,omitempty"`
+	Path string `cbor:"path,omitempty"`
+}
+
+// indexWire is one entry of the file-index section: [path, directory?, size].
+type indexWire struct {
+	_    struct{} `cbor:",toarray"`
+	Path string
+	Dir  bool
+	Size uint64
+}
+
+var encMode, decMode = cborModes()
+
+// cborModes are the deterministic encoding of RFC 8949, section 4.2.1, and the
+// strictest reading that the library has. Options that do not exist together
+// would be a mistake in this file, which every test of the package would show.
+func cborModes() (cbor.EncMode, cbor.DecMode) {
+	enc, err := cbor.CoreDetEncOptions().EncMode()
+	if err != nil {
+		panic("workload: internal error: " + err.Error())
+	}
+	dec, err := cbor.DecOptions{
+		DupMapKey:         cbor.DupMapKeyEnforcedAPF,
+		MaxNestedLevels:   8, // the deepest section has four
+		MaxArrayElements:  MaxBundleFiles,
+		MaxMapPairs:       MaxEnv,
+		IndefLength:       cbor.IndefLengthForbidden,
+		TagsMd:            cbor.TagsForbidden,
+		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
+		UTF8:              cbor.UTF8RejectInvalid,
+		FieldNameMatching: cbor.FieldNameMatchingCaseSensitive,
+	}.DecMode()
+	if err != nil {
+		panic("workload: internal error: " + err.Error())
+	}
+	return enc, dec
+}
+
+// decodeExact decodes b into v and then encodes v again: only if that gives b
+// was b the canonical form. Everything that the library is lenient about (null
+// for an empty value, long forms, the order of keys) is refused by this.
+func decodeExact(b []byte, v any) error {
+	if err := decMode.Unmarshal(b, v); err != nil {
+		return fmt.Errorf("not the expected CBOR (%s); pack the workload again", err)
+	}
+	again, err := encMode.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("not encodable (%s); pack the workload again", err)
+	}
+	if !bytes.Equal(again, b) {
+		return fmt.Errorf("not in deterministic encoding (RFC 8949, section 4.2.1); pack the workload again")
+	}
+	return nil
+}
+
+func encodeConfig(c Config) ([]byte, error) {
+	w := configWire{
+		Args: c.Args, Confidential: c.Confidential, Env: c.Env,
+		Memory: c.Limits.MemoryBytes, Steward: c.Steward, TimeoutMS: c.Limits.TimeoutMS,
+	}
+	for _, f := range c.Files {
+		w.Files = append(w.Files, fileWire{f.Addr, f.Host, f.Kind, f.Name, f.Port, f.Prot})
+	}
+	return encMode.Marshal(w)
+}
+
+// decodeConfig leaves the secrets empty: they have a section of their own.
+func decodeConfig(b []byte) (Config, error) {
+	var w configWire
+	if err := decodeExact(b, &w); err != nil {
+		return Config{}, err
+	}
+	c := Config{
+		Args: w.Args, Confidential: w.Confidential, Env: w.Env, Steward: w.Steward,
+		Limits: Limits{MemoryBytes: w.Memory, TimeoutMS: w.TimeoutMS},
+	}
+	for _, f := range w.Files {
+		c.Files = append(c.Files, File{Kind: f.Kind, Name: f.Name, Prot: f.Prot, Host: f.Host, Addr: f.Addr, Port: f.Port})
+	}
+	return c, nil
+}
+
+func encodeSecrets(secrets []Secret) ([]byte, error) {
+	w := make([]secretWire, len(secrets))
+	for i, s := range sortSecrets(secrets) {
+		w[i] = secretWire{s.Env, s.Name, s.Path}
+	}
+	return encMode.Marshal(w)
+}
+
+func sortSecrets(secrets []Secret) []Secret {
+	s := slices.Clone(secrets)
+	slices.SortFunc(s, func(a, b Secret) int { return strings.Compare(a.Name, b.Name) })
+	return s
+}
+
+func decodeSecrets(b []byte) ([]Secret, error) {
+	var w []secretWire
+	if err := decodeExact(b, &w); err != nil {
+		return nil, err
+	}
+	if len(w) == 0 {
+		return nil, fmt.Errorf("an empty list; the section must be left out instead")
+	}
+	secrets := make([]Secret, len(w))
+	for i, s := range w {
+		if i > 0 && s.Name <= w[i-1].Name {
+			return nil, fmt.Errorf("%q after %q: names must ascend", clip(s.Name), clip(w[i-1].Name))
+		}
+		secrets[i] = Secret{Name: s.Name, Env: s.Env, Path: s.Path}
+	}
+	return secrets, nil
+}
+
+func encodeIndex(files []BundleFile) ([]byte, error) {
+	w := make([]indexWire, len(files))
+	for i, f := range files {
+		w[i] = indexWire{Path: f.Path, Dir: f.Dir, Size: uint64(len(f.Data))}
+	}
+	return encMode.Marshal(w)
+}
+
+func decodeIndex(b []byte) ([]indexWire, error) {
+	var w []indexWire
+	if err := decodeExact(b, &w); err != nil {
+		return nil, err
+	}
+	if len(w) == 0 {
+		return nil, fmt.Errorf("an empty list; the section must be left out instead")
+	}
+	return w, nil
+}
