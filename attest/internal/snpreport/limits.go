@@ -1,0 +1,20 @@
+// Copyright The Enarx in Go Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package snpreport
+
+// Limits on what comes from outside. Sizes are in bytes, key sizes in bits.
+const (
+	// maxCertificate bounds one certificate; AMD's largest (an ARK with a
+	// 4,096-bit key) has 1,639.
+	maxCertificate = 8 << 10
+	// maxCollateral bounds the entries that are looked at; a chain has three
+	// certificates and, with a second generation stapled, six.
+	maxCollateral = 32
+	// maxShown bounds text from certificates in a row.
+	maxShown = 96
+	// minRSABits and maxRSABits bound CA keys: AMD's have 4,096 bits, the
+	// throw-away root 3,072. Larger ones only cost us time.
+	minRSABits = 3072
+	maxRSABits = 4096
+)

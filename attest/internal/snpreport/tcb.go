@@ -1,0 +1,79 @@
+// Copyright The Enarx in Go Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package snpreport
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// TCBBytes is a TCB_VERSION as it stands in a report, 8 bytes. What the bytes
+// mean depends on the CPU generation (document 56860, "TCB Version"), which
+// only the certificate says reliably.
+type TCBBytes [8]byte
+
+// TCB is a firmware level by component.
+type TCB struct {
+	FMC, Bootloader, TEE, SNP, Microcode uint8
+	hasFMC                               bool // Turin and later
+}
+
+// decode reads b in the layout of the certificate's structure version: with
+// FMC (Turin) or without (Milan, Genoa and their kin).
+func (b TCBBytes) decode(hasFMC bool) (TCB, error) {
+	if hasFMC {
+		if b[4]|b[5]|b[6] != 0 {
+			return TCB{}, fmt.Errorf("TCB version %x: reserved bytes set", b[:])
+		}
+		return TCB{FMC: b[0], Bootloader: b[1], TEE: b[2], SNP: b[3], Microcode: b[7], hasFMC: true}, nil
+	}
+	if b[2]|b[3]|b[4]|b[5] != 0 {
+		return TCB{}, fmt.Errorf("TCB version %x: reserved bytes set", b[:])
+	}
+	return TCB{Bootloader: b[0], TEE: b[1], SNP: b[6], Microcode: b[7]}, nil
+}
+
+// Map gives the level under the names of attest.Claims.TCB.
+func (t TCB) Map() map[string]uint64 {
+	m := map[string]uint64{
+		"bootloader": uint64(t.Bootloader),
+		"tee":        uint64(t.TEE),
+		"snp":        uint64(t.SNP),
+		"microcode":  uint64(t.Microcode),
+	}
+	if t.hasFMC {
+		m["fmc"] = uint64(t.FMC)
+	}
+	return m
+}
+
+func (t TCB) String() string { return levelText(t.Map()) }
+
+// levelText words a level with its components in a fixed order.
+func levelText(m map[string]uint64) string {
+	names := make([]string, 0, len(m))
+	for n := range m {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	for i, n := range names {
+		names[i] = fmt.Sprintf("%s %d", n, m[n])
+	}
+	return strings.Join(names, ", ")
+}
+
+// belowFloor names the components of t that are lower than floor asks for, or
+// that t does not have at all.
+func (t TCB) belowFloor(floor map[string]uint64) []string {
+	have := t.Map()
+	var low []string
+	for name, want := range floor {
+		if got, ok := have[name]; !ok || got < want {
+			low = append(low, name)
+		}
+	}
+	slices.Sort(low)
+	return low
+}
