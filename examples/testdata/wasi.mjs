@@ -1,0 +1,24 @@
+// Copyright The Enarx in Go Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// node wasi.mjs GUEST=HOST... -- MODULE [ARGS...]
+//
+// Runs a WASI module with Node.js's own WASI, as the reference that examples
+// are compared with where no native build of the same program exists.
+import { readFile } from "node:fs/promises";
+import process from "node:process";
+import { WASI } from "node:wasi";
+
+const split = process.argv.indexOf("--");
+const preopens = Object.fromEntries(process.argv.slice(2, split).map((d) => d.split("=")));
+const [file, ...args] = process.argv.slice(split + 1);
+const wasi = new WASI({
+  version: "preview1",
+  args: ["main.wasm", ...args],
+  env: JSON.parse(process.env.GUEST_ENV ?? "{}"),
+  preopens,
+  returnOnExit: true,
+});
+const module = await WebAssembly.compile(await readFile(file));
+const instance = await WebAssembly.instantiate(module, wasi.getImportObject());
+process.exitCode = wasi.start(instance);
