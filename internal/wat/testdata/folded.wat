@@ -1,0 +1,18 @@
+(; block (; nested ;) comment ;)
+(func $fac (export "fac") (param $n i64) (result i64)
+  (if (result i64) (i64.eqz (local.get $n))
+    (then (i64.const 1))
+    (else (i64.mul (local.get $n) (call $fac (i64.sub (local.get $n) (i64.const 1)))))))
+(memory (data "abc" "\64\65"))
+(func (export "loop") (local $i i32)
+  (block $out
+    (loop $again
+      (br_if $out (i32.ge_u (local.get $i) (i32.const 10)))
+      (local.set $i (i32.add (local.get $i) (i32.const 1)))
+      (if (local.get $i) (then) (else))
+      (if $named (local.get $i) (then (br $named)))
+      (i64.store8 offset=0x10 align=1 (i32.const 0) (i64.load32_u offset=4 (i32.const 8)))
+      (f64.store (i32.const 0) (f64.promote_f32 (f32.load align=2 (i32.const 0))))
+      br $again)))
+(func (result i32 i64) (block (result i32 i64) i32.const 1 (i64.const 2)))
+(func (local i32 i32 i64 i32) (drop (i64.extend32_s (i64.trunc_sat_f64_u (f64.const 1)))))
