@@ -4,6 +4,7 @@
 package workload
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -303,6 +304,16 @@ func (k *checker) limits(l Limits) {
 	if t := l.TimeoutMS; t > MaxTimeoutMS {
 		k.bad([]string{"limits", "timeout"}, "%d ms; at most %d (100 years) are allowed", t, uint64(MaxTimeoutMS))
 	}
+}
+
+// CheckPath checks the path of a file or directory of a bundle: absolute,
+// slash-separated, clean, UTF-8, within the limits. The root itself is not
+// such a path.
+func CheckPath(p string) error {
+	if why := checkPath(p); why != "" {
+		return errors.New(why)
+	}
+	return nil
 }
 
 // checkPath says what is wrong with a path of the guest, or "".
