@@ -1,0 +1,119 @@
+// Copyright The Enarx in Go Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sallyport
+
+import "time"
+
+// Every bound that keeps one end from making the other work, wait or store
+// without end. Both ends apply the same numbers, so that an honest peer never
+// meets one.
+const (
+	// maxFrame is the largest body of one mux frame, in bytes. It bounds what
+	// a reader has to swallow before it can notice that the peer has begun
+	// anew, and so the length of the filler (see preamble.go).
+	maxFrame = 64 << 10
+
+	// streamWindow is the most that one stream may hold unread, in bytes. It
+	// is the smallest that yamux allows; a larger one was not faster on a
+	// socket pair and only raises what a hostile peer can make us store.
+	streamWindow = 256 << 10
+
+	// maxBuffered is the most that all streams of one session may hold unread
+	// together, in bytes. Past it the stream that holds most is reset: slow
+	// readers lose their own stream, not the channel.
+	maxBuffered = 64 << 20
+
+	// maxStreams bounds the streams that one end has opened and that have not
+	// ended. It is above the sum of the limits per kind.
+	maxStreams = 2048
+
+	// maxGarbage is how much input a preamble is searched for in, in bytes.
+	// What can be left over from an earlier life is what fits into the
+	// buffers of a socket or of a virtio-serial port, far below this.
+	maxGarbage = 8 << 20
+
+	// writeSize is the largest piece that is written to a stream at once.
+	writeSize = maxFrame
+)
+
+// Limits on streams by kind, per session. A stream past its limit is refused
+// with [CodeLimit] and never queued.
+const (
+	// MaxAttach is the number of tunnels to one Keep. Clients wait in it
+	// while a shared quote is made; an unclaimed Keep may have many.
+	MaxAttach = 1024
+	// MaxDial is the number of connections that one Keep may have opened.
+	MaxDial = 256
+	// MaxAccepted is the number of accepted connections of one Keep, over all
+	// its listeners. Beyond it the host stops accepting, and the kernel's
+	// backlog holds the rest.
+	MaxAccepted = 256
+	// MaxListeners is the number of listeners of one Keep.
+	MaxListeners = 32
+
+	maxQuotes   = 4  // the hardware's queue is not ours to fill
+	maxControls = 16 // start, hints, listen, close-listener, log, exit, heartbeat
+	maxSpools   = 1  // each may take MaxSpool bytes of the host's memory
+)
+
+// Sizes of messages, in bytes.
+const (
+	maxMessage  = 4 << 10   // every message not named below
+	maxHints    = 256 << 10 // certificates and revocation lists of one machine
+	maxEvidence = 64 << 10  // the largest quotes are TDX's, near 8 KiB
+	maxText     = 256       // words of an error
+	maxHost     = 255       // longest name of DNS, with room for an address
+	maxPublish  = 280       // "[addr]:port"
+
+	// MaxSpool is the largest sealed record that a Keep may leave with its
+	// host, in bytes: exit status and bounded logs, padded and encrypted.
+	MaxSpool = 2 << 20
+	// MaxHints is the number of hints.
+	MaxHints = 16
+	// maxStarts of the Steward's address.
+	maxSteward = 2048
+	// maxLogs bounds the lifecycle codes of one session. A Keep has a dozen
+	// to say; one that says hundreds floods the host's event stream.
+	maxLogs = 256
+	// maxLogQueue is how many codes wait in the Keep for a slow host.
+	maxLogQueue = 32
+)
+
+// Times.
+const (
+	// connectTime is how long a preamble may take when the caller's context
+	// has no deadline of its own. A VM under emulation boots in 5 s or more.
+	connectTime = 60 * time.Second
+	// helloEvery is how often an unanswered preamble is repeated. A port of a
+	// VM drops or delays what is written while nobody is connected.
+	helloEvery = 100 * time.Millisecond
+	// fillerEvery is after how many unanswered preambles a filler is sent.
+	fillerEvery = 10
+
+	// headerTime is how long a stream may take from its first byte to the end
+	// of its message (slow-loris).
+	headerTime = 10 * time.Second
+	// replyTime is the longest wait for an answer where the caller's context
+	// has no earlier deadline.
+	replyTime = 60 * time.Second
+	// handlerTime is how long the host's handler may take for one request.
+	handlerTime = 45 * time.Second
+	// lastWordTime is how long a Keep waits for its host to take its end.
+	lastWordTime = 5 * time.Second
+
+	// heartbeatEvery is the distance of heartbeats, and the unit in which
+	// silence is counted: in ticks, not by the clock, so that an end that was
+	// itself stopped for an hour does not blame the other.
+	heartbeatEvery = 15 * time.Second
+	// hostPatience and keepPatience are the ticks of silence after which an
+	// end gives up: 90 s, and 10 min for the Keep, which loses nothing by
+	// waiting while somebody has suspended its host.
+	hostPatience = 6
+	keepPatience = 40
+
+	// lingerTime and lingerBytes bound what a stream that was closed here
+	// still takes from a peer that goes on; after either it is reset.
+	lingerTime  = 60 * time.Second
+	lingerBytes = 64 << 10
+)
