@@ -101,6 +101,8 @@ leaves, the client has proof of what is at the other end.
 		group string
 		cmd   *cobra.Command
 	}{
+		{"make", newInitCmd(a)},
+		{"make", newWorkloadCmd(a)},
 		{"host", newPlatformCmd(a)},
 		{"host", newVersionCmd(a)},
 	} {

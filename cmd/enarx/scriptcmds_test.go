@@ -4,7 +4,9 @@
 package main
 
 import (
+	"encoding/hex"
 	"errors"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -34,4 +36,40 @@ func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("exits: %s ended with code %d, want %d", strings.Join(args[1:], " "), got, want)
 	}
+}
+
+// cmdUnhex is "unhex HEX FILE".
+func cmdUnhex(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: unhex HEX FILE")
+	}
+	b, err := hex.DecodeString(args[0])
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), b, 0o600))
+}
+
+// cmdSparse is "sparse FILE SIZE": a file of that size that takes no space.
+func cmdSparse(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: sparse FILE SIZE")
+	}
+	n, err := strconv.ParseInt(args[1], 10, 64)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), nil, 0o600))
+	ts.Check(os.Truncate(ts.MkAbs(args[0]), n))
+}
+
+// cmdTruncated is "truncated FILE SIZE NEW": the beginning of a file.
+func cmdTruncated(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: truncated FILE SIZE NEW")
+	}
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	b, err := os.ReadFile(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if len(b) <= n {
+		ts.Fatalf("truncated: %s has only %d bytes", args[0], len(b))
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), b[:n], 0o600))
 }

@@ -32,10 +32,14 @@ func TestStories(t *testing.T) {
 			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
 			e.Setenv("XDG_CONFIG_HOME", filepath.Join(e.WorkDir, "home", "config"))
 			e.Setenv("XDG_CACHE_HOME", filepath.Join(e.WorkDir, "home", "cache"))
+			e.Setenv("ODDNAME", "a\x1b[2Jb")
 			return os.MkdirAll(filepath.Join(e.WorkDir, "home"), 0o700)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": cmdExits,
+			"exits":     cmdExits,
+			"unhex":     cmdUnhex,
+			"sparse":    cmdSparse,
+			"truncated": cmdTruncated,
 		},
 		RequireUniqueNames: true,
 	})
