@@ -77,8 +77,14 @@ type Module interface {
 	Imports() []Import
 	// HasExport says whether the module exports a function of that name.
 	HasExport(name string) bool
-	// Instantiate makes an instance with the given host functions. Imports
-	// that are not among them are an error that names the import.
+	// Prepare does everything for an instance with the given host functions
+	// that needs executable memory and runs no code of the guest, so that
+	// the caller can take the means to make more away before Instantiate.
+	// Imports that are not among host are an error that names the import.
+	Prepare(ctx context.Context, host []HostFunc) error
+	// Instantiate makes an instance with the given host functions, those of
+	// a Prepare before it. Without Prepare it does that itself. It runs the
+	// module's start section.
 	Instantiate(ctx context.Context, host []HostFunc) (Instance, error)
 }
 

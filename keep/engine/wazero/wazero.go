@@ -143,6 +143,7 @@ func clean(s string) string {
 type module struct {
 	e        *eng
 	compiled wazero.CompiledModule
+	prepared *instance // made by Prepare, taken by Instantiate
 }
 
 func (m *module) Imports() []engine.Import {
@@ -160,17 +161,33 @@ func (m *module) HasExport(name string) bool {
 	return ok
 }
 
-func (m *module) Instantiate(ctx context.Context, host []engine.HostFunc) (engine.Instance, error) {
+func (m *module) Prepare(ctx context.Context, host []engine.HostFunc) error {
 	if m.e.busy {
-		return nil, errors.New("the engine already runs an instance; close it first or make another engine")
+		return errors.New("the engine already runs an instance; close it first or make another engine")
 	}
 	wanted, err := match(m.Imports(), host)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	in := &instance{e: m.e}
 	m.e.busy = true
-	if err := in.start(ctx, m.compiled, wanted); err != nil {
+	if err := in.offer(ctx, wanted); err != nil {
+		in.Close()
+		return err
+	}
+	m.prepared = in
+	return nil
+}
+
+func (m *module) Instantiate(ctx context.Context, host []engine.HostFunc) (engine.Instance, error) {
+	if m.prepared == nil {
+		if err := m.Prepare(ctx, host); err != nil {
+			return nil, err
+		}
+	}
+	in := m.prepared
+	m.prepared = nil
+	if err := in.start(ctx, m.compiled); err != nil {
 		in.Close()
 		return nil, err
 	}
@@ -212,7 +229,9 @@ type instance struct {
 	mem   memory
 }
 
-func (in *instance) start(ctx context.Context, compiled wazero.CompiledModule, wanted []*engine.HostFunc) error {
+// offer makes the host functions callable, which compiles a trampoline for
+// each.
+func (in *instance) offer(ctx context.Context, wanted []*engine.HostFunc) error {
 	builders := make(map[string]wazero.HostModuleBuilder)
 	var names []string
 	for _, h := range wanted {
@@ -231,12 +250,16 @@ func (in *instance) start(ctx context.Context, compiled wazero.CompiledModule, w
 		}
 		in.hosts = append(in.hosts, hm)
 	}
+	return nil
+}
+
+func (in *instance) start(ctx context.Context, compiled wazero.CompiledModule) error {
 	// The instance has no name, so that no host module's name can clash
 	// with it, and no start functions: those are the caller's to call. (A
 	// start section runs here all the same, as the specification demands.)
 	mod, err := in.e.rt.InstantiateModule(ctx, compiled, wazero.NewModuleConfig().WithName("").WithStartFunctions())
 	if err != nil {
-		if mapped := mapError(err); in.ran(mapped) {
+		if mapped := mapError(err); ran(mapped) {
 			return mapped
 		}
 		return fmt.Errorf("instantiating the module: %s", clean(err.Error()))
@@ -247,7 +270,7 @@ func (in *instance) start(ctx context.Context, compiled wazero.CompiledModule, w
 
 // ran says whether an error came out of code of the guest, which then was its
 // start section.
-func (in *instance) ran(err error) bool {
+func ran(err error) bool {
 	var trap *engine.TrapError
 	return !errors.As(err, &trap) || trap.Trace != ""
 }

@@ -1,0 +1,338 @@
+// Copyright The Enarx in Go Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/keep/session"
+	"github.com/enarx/enarx-go/sallyport"
+)
+
+// Demand is what a Keep must be for this client to go on. There is no "not
+// checked": an empty field fails, except where its comment says what empty
+// means.
+type Demand struct {
+	// Platform is the one platform that was asked for. Evidence of any other
+	// fails, however good.
+	Platform string
+	// Verifiers may appraise the evidence; the one for Platform is used.
+	Verifiers []attest.Verifier
+	// Measurements are the accepted launch measurements.
+	Measurements []attest.ReferenceValue
+	// MinTCB is the firmware floor; see attest.Expected.
+	MinTCB map[string]uint64
+	// Collateral is the client's own; what the host stapled comes after it.
+	Collateral attest.Collateral
+	// Decide is the decision hook: after verification and before anything is
+	// released it may still refuse. It is called with verified claims only.
+	Decide func(*attest.Claims, attest.Verdict) error
+	// InsecureNoTEE lets a Keep without evidence pass, on platform process
+	// or vm and on no other, as attest.Unattested and never as claims.
+	InsecureNoTEE bool
+	// State is empty for a deployment, running for a later session.
+	State attest.State
+	// OwnerKeyHash and BundleDigest must be what the Keep says in state
+	// running; nil in state empty.
+	OwnerKeyHash, BundleDigest *[32]byte
+	// ChannelKey pins the Keep of an earlier session (SubjectPublicKeyInfo,
+	// DER); nil in state empty, where the key is learnt.
+	ChannelKey []byte
+	// At is the time to verify at.
+	At time.Time
+}
+
+// Appraisal is a Keep that has passed. Either Claims or Unattested is set.
+type Appraisal struct {
+	Claims     *attest.Claims
+	Unattested *attest.Unattested
+	Verdict    attest.Verdict
+	Statement  []attest.Layer
+	// Message is the evidence as it came, and Binding the value of this
+	// connection that it is bound to.
+	Message *attest.EvidenceMessage
+	Binding [attest.BindingSize]byte
+	// ChannelKey is the key of the handshake (SubjectPublicKeyInfo, DER).
+	ChannelKey []byte
+}
+
+// RefusedError says that a Keep was not good enough. Nothing has left the
+// client. Verdict holds every row, the failed ones among them.
+type RefusedError struct {
+	Verdict   attest.Verdict
+	Statement []attest.Layer
+	Reason    error // of the decision hook, or nil
+}
+
+func (e *RefusedError) Error() string {
+	if e.Reason != nil {
+		return "the keep was refused: " + e.Reason.Error()
+	}
+	if err := e.Verdict.Err(); err != nil {
+		return "the keep was refused: " + err.Error()
+	}
+	return "the keep was refused"
+}
+
+func (e *RefusedError) Unwrap() error { return e.Reason }
+
+// Session is a connection to a Keep, end to end through the agent's tunnel.
+type Session struct {
+	conn *session.Conn
+	stop func() bool // detaches the context
+
+	admitted *Appraisal // set by Appraise alone; everything else demands it
+}
+
+// Connect runs the TLS handshake on a raw tunnel. It sends nothing that
+// depends on the workload. The session ends when ctx does.
+func Connect(ctx context.Context, tunnel net.Conn) (*Session, error) {
+	stop := context.AfterFunc(ctx, func() { tunnel.Close() })
+	conn, err := session.Client(tunnel)
+	if err != nil {
+		stop()
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return nil, err
+	}
+	return &Session{conn: conn, stop: stop}, nil
+}
+
+// Close ends the session.
+func (s *Session) Close() error {
+	s.stop()
+	return s.conn.Close()
+}
+
+// errNotAppraised guards invariant 2 where the order of calls could break it.
+var errNotAppraised = errors.New("client: internal error: the keep has not been appraised; nothing is sent")
+
+// Appraise asks the Keep for evidence bound to this very connection and checks
+// it. Only after it has returned without error does any method of s send
+// something that depends on the workload or its owner.
+func (s *Session) Appraise(d Demand) (*Appraisal, error) {
+	b, err := session.Encode(&session.Hello{Version: session.Version})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.conn.SetReadDeadline(time.Now().Add(session.ExchangeTimeout)); err != nil {
+		return nil, err
+	}
+	if err := s.conn.WriteMessage(session.TypeHello, b); err != nil {
+		return nil, err
+	}
+	p, err := s.conn.Expect(session.TypeEvidence)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.conn.SetReadDeadline(time.Time{}); err != nil {
+		return nil, err
+	}
+	m, err := attest.DecodeEvidenceMessage(bytes.Clone(p))
+	if err != nil {
+		return nil, err
+	}
+	a, err := s.judge(m, d)
+	if err != nil {
+		return nil, err
+	}
+	s.admitted = a
+	return a, nil
+}
+
+// judge is the whole decision about one piece of evidence.
+func (s *Session) judge(m *attest.EvidenceMessage, d Demand) (*Appraisal, error) {
+	cs := s.conn.State()
+	// Both come from this connection and from nothing that arrived on it.
+	binding, err := attest.Binding(&cs, attest.KeepServer)
+	if err != nil {
+		return nil, err
+	}
+	key, err := session.ChannelKeyOf(cs)
+	if err != nil {
+		return nil, err
+	}
+	a := &Appraisal{Message: m, Binding: binding, ChannelKey: key}
+	start := sallyport.StartConfig{Mode: "push", Platform: d.Platform}
+	startDigest := start.Digest()
+	rows := keepRows(m, d, key, startDigest)
+	if m.Evidence.MediaType == attest.MediaTypeNone {
+		return a.unattested(d, rows)
+	}
+	reportData, err := m.ReportDataFor(binding, key, attest.KeepServer)
+	if err != nil {
+		return nil, err
+	}
+	v, row := pick(d.Verifiers, d.Platform, m.Evidence.MediaType)
+	rows = append(rows, row)
+	if v == nil {
+		return nil, refusal(d.Platform, nil, nil, rows, nil)
+	}
+	col := append(append(attest.Collateral{}, d.Collateral...), m.Hints...)
+	claims, verdict := v.Verify(m.Evidence, col, attest.Expected{
+		ReportData: reportData, Measurements: d.Measurements, HostData: startDigest, MinTCB: d.MinTCB,
+	}, d.At)
+	rows = append(rows, verdict...)
+	if !claims.Verified() || !rows.OK() || claims.Platform != d.Platform {
+		return nil, refusal(d.Platform, claims, nil, failed(rows), nil)
+	}
+	if d.Decide == nil {
+		return nil, errors.New("client: internal error: no decision hook; nothing is released without a decision")
+	}
+	if err := d.Decide(claims, rows); err != nil {
+		return nil, refusal(d.Platform, claims, nil, rows, err)
+	}
+	a.Claims, a.Verdict = claims, rows
+	a.Statement = attest.TrustStatement(d.Platform, claims, nil, rows)
+	return a, nil
+}
+
+// failed makes sure that a verdict which did not lead to claims reads as a
+// failure, whatever its rows say.
+func failed(rows attest.Verdict) attest.Verdict {
+	if !rows.OK() {
+		return rows
+	}
+	return append(rows, attest.Row{
+		Check: "appraisal", Seen: "no claims for the platform that was asked for", Expected: "verified claims",
+		Source: "this client", Outcome: attest.Fail, Todo: "report this: a verifier returned neither claims nor a failed check",
+	})
+}
+
+func refusal(platform string, c *attest.Claims, un *attest.Unattested, rows attest.Verdict, reason error) error {
+	return &RefusedError{Verdict: rows, Statement: attest.TrustStatement(platform, c, un, rows), Reason: reason}
+}
+
+// unattested is the way of a Keep without evidence: it never becomes claims.
+func (a *Appraisal) unattested(d Demand, rows attest.Verdict) (*Appraisal, error) {
+	un := &attest.Unattested{Platform: d.Platform}
+	ok := d.InsecureNoTEE && (d.Platform == attest.PlatformProcess || d.Platform == attest.PlatformVM)
+	row := attest.Row{
+		Check: "evidence", Seen: "none", Expected: "evidence of platform " + d.Platform,
+		Source: "--platform", Outcome: attest.Fail,
+		Todo: "deploy to a host with a TEE; to run where the host sees everything, ask for --platform process --insecure-no-tee",
+	}
+	if ok {
+		row.Expected, row.Source, row.Outcome = "none", "--insecure-no-tee", attest.Warn
+		row.Todo = "nothing about this keep is proven and its host sees everything; use it for tests only"
+	}
+	rows = append(rows, row)
+	if !ok || !rows.OK() {
+		return nil, refusal(d.Platform, nil, un, rows, nil)
+	}
+	a.Unattested, a.Verdict = un, rows
+	a.Statement = attest.TrustStatement(d.Platform, nil, un, rows)
+	return a, nil
+}
+
+// pick finds the verifier for what was asked. That evidence of another
+// platform came is the host's answer to a different question.
+func pick(vs []attest.Verifier, platform, mediaType string) (attest.Verifier, attest.Row) {
+	row := attest.Row{
+		Check: "platform", Seen: "evidence of type " + mediaType, Expected: "platform " + platform,
+		Source: "--platform", Outcome: attest.Fail,
+	}
+	for _, v := range vs {
+		if v.Platform() != platform {
+			continue
+		}
+		if slices.Contains(v.MediaTypes(), mediaType) {
+			row.Outcome = attest.Pass
+			if platform == attest.PlatformSim {
+				row.Outcome = attest.Simulated
+			}
+			return v, row
+		}
+		row.Todo = "the host answered with another platform's evidence; do not deploy there"
+		return nil, row
+	}
+	row.Todo = "this client has no verifier for platform " + platform
+	if platform == attest.PlatformSim {
+		row.Todo = "name the sim root with --insecure-sim-root FILE on this command line; it proves nothing about the host"
+	}
+	return nil, row
+}
+
+// keepRows checks what the Keep says about itself. It is worth what the
+// evidence is worth, which covers every one of these fields.
+func keepRows(m *attest.EvidenceMessage, d Demand, key []byte, startDigest [32]byte) attest.Verdict {
+	pass := attest.Pass
+	switch {
+	case d.Platform == attest.PlatformSim:
+		pass = attest.Simulated
+	case m.Evidence.MediaType == attest.MediaTypeNone:
+		pass = attest.Warn // nothing vouches for what it says
+	}
+	var rows attest.Verdict
+	check := func(name, seen, want, source, todo string, ok bool) {
+		r := attest.Row{Check: name, Seen: seen, Expected: want, Source: source, Outcome: pass}
+		if !ok {
+			r.Outcome, r.Todo = attest.Fail, todo
+		}
+		rows = append(rows, r)
+	}
+	check("keep state", string(m.State), string(d.State), "this command",
+		stateTodo(m.State, d.State), m.State == d.State)
+	check("start configuration", hex.EncodeToString(m.StartConfigDigest[:8])+"…", hex.EncodeToString(startDigest[:8])+"…",
+		"push deployment on "+d.Platform, "the host started this keep for another purpose; ask for a new one", m.StartConfigDigest == startDigest)
+	if d.ChannelKey != nil {
+		check("channel key", short(key), short(d.ChannelKey), "the deployment",
+			"this is not the keep that was deployed to; the host put another in its place", bytes.Equal(key, d.ChannelKey))
+	}
+	if d.State == attest.StateEmpty {
+		return rows
+	}
+	check("owner key", digestText(m.OwnerKeyHash), digestText(d.OwnerKeyHash), "the owner file",
+		"this keep belongs to somebody else", equalDigest(m.OwnerKeyHash, d.OwnerKeyHash))
+	check("bundle digest", digestText(m.BundleDigest), digestText(d.BundleDigest), "the deployment",
+		"the keep runs something else; do not trust what it says", equalDigest(m.BundleDigest, d.BundleDigest))
+	return rows
+}
+
+func stateTodo(seen, want attest.State) string {
+	if want == attest.StateEmpty && seen != attest.StateEmpty {
+		return "somebody has already claimed this keep; ask for a new one"
+	}
+	return "the keep is not where this command needs it; look at it with enarx inspect"
+}
+
+func equalDigest(a, b *[32]byte) bool { return a != nil && b != nil && *a == *b }
+
+func digestText(d *[32]byte) string {
+	if d == nil {
+		return "none"
+	}
+	return hex.EncodeToString(d[:8]) + "…"
+}
+
+func short(b []byte) string {
+	if len(b) > 8 {
+		b = b[len(b)-8:]
+	}
+	return "…" + hex.EncodeToString(b)
+}
+
+// channelEd25519 is the channel key as a signature key.
+func channelEd25519(spki []byte) (ed25519.PublicKey, error) {
+	k, err := x509.ParsePKIXPublicKey(spki)
+	if err != nil {
+		return nil, fmt.Errorf("channel key: %w", err)
+	}
+	e, ok := k.(ed25519.PublicKey)
+	if !ok {
+		return nil, fmt.Errorf("channel key: seen a %T, expected Ed25519", k)
+	}
+	return e, nil
+}

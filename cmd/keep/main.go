@@ -1,0 +1,114 @@
+// Copyright The Enarx in Go Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Command keep is the Keep runtime: the one program inside the TEE, the same
+// file on every platform. A loader starts it, nobody types it.
+//
+//	keep process        the parent of a Keep on platform process or sim
+//	keep engine SPEC    its engine child
+//	keep version        prints the runtime's version and its engine
+//
+// It knows no configuration, reads no environment and opens no file by a name
+// from outside. What it links is the trusted computing base; deps_test.go
+// holds the list.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/internal/sandbox"
+	"github.com/enarx/enarx-go/keep"
+	"github.com/enarx/enarx-go/keep/child"
+	"github.com/enarx/enarx-go/keep/engine"
+	"github.com/enarx/enarx-go/keep/engine/wazero"
+)
+
+func main() {
+	started := time.Now()
+	role := ""
+	if len(os.Args) > 1 {
+		role = os.Args[1]
+	}
+	switch {
+	case role == "process" && len(os.Args) == 2:
+		os.Exit(process(started))
+	case role == "engine" && len(os.Args) == 3:
+		os.Exit(engineChild(os.Args[2]))
+	case role == "version":
+		fmt.Printf("keep %s, wazero %s\n", keep.Version, wazero.Version)
+		return
+	}
+	fmt.Fprintln(os.Stderr, "keep: this is the runtime inside a Keep; use enarx to start one")
+	os.Exit(2)
+}
+
+func report(err error) int {
+	fmt.Fprintln(os.Stderr, "keep:", err)
+	return 1
+}
+
+// process is the start of a Keep that is a process: it seals itself and its
+// child before it reads a byte from the host, then lives the one life that
+// all platforms share.
+func process(started time.Time) int {
+	spec, err := sandbox.ReadSpec(sandbox.SpecFD)
+	if err != nil {
+		return report(err)
+	}
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return report(fmt.Errorf("control socket: %w", err))
+	}
+	theirs := os.NewFile(uintptr(pair[1]), "control")
+	proc, err := sandbox.StartChild(spec, sandbox.Child{Args: []string{"engine"}, Control: theirs, Stderr: os.Stderr})
+	if err != nil {
+		return report(err)
+	}
+	theirs.Close()
+	control := child.NewControl(pair[0])
+	if err := sandbox.PrepareRoot(spec); err != nil {
+		return report(err)
+	}
+	if _, err := sandbox.SealParent(spec); err != nil {
+		return report(err)
+	}
+	if err := control.RootReady(); err != nil {
+		return report(err)
+	}
+	l := keep.Launch{
+		Channel:   os.NewFile(sandbox.SallyportFD, "sallyport"),
+		Platforms: []string{attest.PlatformProcess, attest.PlatformSim},
+		Control:   control,
+		Child:     proc,
+		CacheDir:  spec.CachePath(),
+		Started:   started,
+	}
+	for i, d := range spec.Dirs {
+		l.Dirs = append(l.Dirs, child.Dir{Path: spec.DirPath(i), Guest: d.Guest, ReadOnly: d.ReadOnly})
+	}
+	if err := keep.Life(context.Background(), l); err != nil {
+		return report(err)
+	}
+	return 0
+}
+
+// engineChild is the start of the engine child.
+func engineChild(arg string) int {
+	spec, err := sandbox.ChildSpec(arg)
+	if err != nil {
+		return report(err)
+	}
+	return child.Main(child.Env{
+		Compile: func() error { _, err := sandbox.SealChild(spec, sandbox.StageCompile); return err },
+		Run:     func() error { _, err := sandbox.SealChild(spec, sandbox.StageRun); return err },
+		NewEngine: func(cacheDir string) (engine.Engine, error) {
+			return wazero.New(wazero.Options{CacheDir: cacheDir})
+		},
+	})
+}
