@@ -348,7 +348,7 @@ func (c *Client) call(ctx context.Context, in call, out any) error {
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
-		return c.unreachable(in, err)
+		return c.unreachable(err)
 	}
 	defer res.Body.Close()
 	if res.StatusCode/100 != 2 {
@@ -361,7 +361,7 @@ func (c *Client) call(ctx context.Context, in call, out any) error {
 	}
 	b, err := io.ReadAll(io.LimitReader(res.Body, limit+1))
 	if err != nil {
-		return c.unreachable(in, err)
+		return c.unreachable(err)
 	}
 	switch {
 	case int64(len(b)) > limit:

@@ -31,7 +31,7 @@ func (c *Client) Attach(ctx context.Context, id, capability string) (net.Conn, e
 	}}
 	conn, err := c.connect(ctx)
 	if err != nil {
-		return nil, c.unreachable(in, err)
+		return nil, c.unreachable(err)
 	}
 	t, err := c.upgrade(ctx, conn, in)
 	if err != nil {
@@ -67,7 +67,7 @@ func (c *Client) upgrade(ctx context.Context, conn net.Conn, in call) (net.Conn,
 		return nil, err
 	}
 	if err := req.Write(conn); err != nil {
-		return nil, c.unreachable(in, orContext(ctx, err))
+		return nil, c.unreachable(orContext(ctx, err))
 	}
 	// The head of the answer is bounded; what follows the head belongs to the
 	// tunnel and is not.
@@ -75,7 +75,7 @@ func (c *Client) upgrade(ctx context.Context, conn net.Conn, in call) (net.Conn,
 	br := bufio.NewReader(head)
 	res, err := http.ReadResponse(br, req)
 	if err != nil {
-		return nil, c.unreachable(in, orContext(ctx, fmt.Errorf("reading the answer to attach: %w", err)))
+		return nil, c.unreachable(orContext(ctx, fmt.Errorf("reading the answer to attach: %w", err)))
 	}
 	if res.StatusCode != http.StatusSwitchingProtocols {
 		defer res.Body.Close()
@@ -85,14 +85,14 @@ func (c *Client) upgrade(ctx context.Context, conn net.Conn, in call) (net.Conn,
 		return nil, fmt.Errorf("client: attach: the agent switched to %q, expected %s; is %s an enarx agent?", clean(got), api.UpgradeTunnel, c.base)
 	}
 	if !stop() {
-		return nil, c.unreachable(in, ctx.Err())
+		return nil, c.unreachable(ctx.Err())
 	}
 	if err := conn.SetDeadline(time.Time{}); err != nil {
-		return nil, c.unreachable(in, err)
+		return nil, c.unreachable(err)
 	}
 	early, err := br.Peek(br.Buffered())
 	if err != nil {
-		return nil, c.unreachable(in, err)
+		return nil, c.unreachable(err)
 	}
 	return &tunnel{Conn: conn, early: bytes.NewReader(early)}, nil
 }

@@ -10,6 +10,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -92,13 +93,11 @@ func (e *UnreachableError) Advice() string {
 	return "check the address and the network"
 }
 
-func (c *Client) unreachable(in call, err error) error {
-	// The http package wraps errors with method and URL, which are ours.
-	var ue interface{ Unwrap() error }
-	if errors.As(err, &ue) && strings.Contains(err.Error(), c.base.Host+in.path) {
-		if inner := ue.Unwrap(); inner != nil {
-			err = inner
-		}
+func (c *Client) unreachable(err error) error {
+	// The http package wraps errors with method and URL, which are said here.
+	var ue *url.Error
+	if errors.As(err, &ue) {
+		err = ue.Err
 	}
 	return &UnreachableError{URL: c.base.String(), Err: err}
 }

@@ -32,7 +32,7 @@ func (c *Client) Events(ctx context.Context, after uint64) (*Events, error) {
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
-		return nil, c.unreachable(in, err)
+		return nil, c.unreachable(err)
 	}
 	if res.StatusCode != http.StatusOK {
 		defer res.Body.Close()

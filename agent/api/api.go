@@ -58,6 +58,7 @@ const (
 	EndedByUnclaimed = "unclaimed" // no client claimed it in time
 	EndedByDrain     = "drain"     // the agent was told to end
 	EndedByLoss      = "loss"      // its process or channel ended without a word
+	EndedByLifetime  = "lifetime"  // it was older than the host allows
 )
 
 // CreateRequest asks for an empty Keep. These three fields are all that an

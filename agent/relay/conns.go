@@ -8,6 +8,8 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+
+	"github.com/enarx/enarx-go/sallyport"
 )
 
 // Budget bounds something that many Keeps share. The zero value gives nothing
@@ -69,10 +71,10 @@ func (r *Relay) reserve() (*conn, error) {
 		return nil, errClosed
 	}
 	if len(r.conns) >= MaxConns {
-		return nil, &Refusal{What: "connect", Why: fmt.Sprintf("this Keep has %d connections, the most there can be", MaxConns)}
+		return nil, &Refusal{What: "connect", Why: fmt.Sprintf("this Keep has %d connections, the most there can be", MaxConns), Code: sallyport.CodeLimit}
 	}
 	if r.cfg.Budget != nil && !r.cfg.Budget.Take() {
-		return nil, &Refusal{What: "connect", Why: "the Keeps of this host have as many connections as it allows", Todo: "try again later"}
+		return nil, &Refusal{What: "connect", Why: "the Keeps of this host have as many connections as it allows", Todo: "try again later", Code: sallyport.CodeLimit}
 	}
 	c := &conn{Conn: noConn{}, relay: r}
 	r.conns[c] = struct{}{}

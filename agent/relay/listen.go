@@ -142,7 +142,7 @@ func (r *Relay) Listen(ctx context.Context, at sallyport.Endpoint, publish strin
 		return nil, errClosed
 	}
 	if len(r.listeners) >= MaxListeners {
-		return nil, &Refusal{What: "listen", Why: fmt.Sprintf("this Keep has %d listeners, the most there can be", MaxListeners)}
+		return nil, &Refusal{What: "listen", Why: fmt.Sprintf("this Keep has %d listeners, the most there can be", MaxListeners), Code: sallyport.CodeLimit}
 	}
 	ln, err := bind(ctx, where)
 	if err != nil {

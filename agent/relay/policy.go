@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"github.com/enarx/enarx-go/sallyport"
 )
 
 // Pattern is one entry of a dial allow list. See [ParsePattern].
@@ -152,6 +154,23 @@ type Refusal struct {
 	What string // what was asked for
 	Why  string // the rule
 	Todo string // what to do
+	// Code is what the Keep is told; the zero value means
+	// sallyport.CodePolicy.
+	Code sallyport.Code
+}
+
+// As lets the sallyport send the refusal to the Keep with its code.
+func (e *Refusal) As(target any) bool {
+	to, ok := target.(**sallyport.RemoteError)
+	if !ok {
+		return false
+	}
+	code := e.Code
+	if code == sallyport.CodeOK {
+		code = sallyport.CodePolicy
+	}
+	*to = &sallyport.RemoteError{Code: code, Text: e.Error()}
+	return true
 }
 
 func (e *Refusal) Error() string {

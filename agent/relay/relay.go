@@ -250,7 +250,7 @@ func dialError(to sallyport.Endpoint, err error) error {
 // Quote implements sallyport.Handler.
 func (r *Relay) Quote(ctx context.Context, reportData [64]byte) ([]byte, error) {
 	if r.cfg.Hardware == nil {
-		return nil, &Refusal{What: "quote", Why: "only a sim Keep gets its evidence from the host"}
+		return nil, &Refusal{What: "quote", Why: "only a sim Keep gets its evidence from the host", Code: sallyport.CodeUnsupported}
 	}
 	r.quoting.Lock()
 	defer r.quoting.Unlock()
@@ -266,7 +266,7 @@ func (r *Relay) Spool(ctx context.Context, sealed []byte) error {
 		return &Refusal{What: "spool", Why: "this host keeps no records"}
 	}
 	if len(sealed) == 0 || len(sealed) > MaxSpool {
-		return &Refusal{What: "spool", Why: fmt.Sprintf("the record has %d bytes, it may have 1 to %d", len(sealed), MaxSpool)}
+		return &Refusal{What: "spool", Why: fmt.Sprintf("the record has %d bytes, it may have 1 to %d", len(sealed), MaxSpool), Code: sallyport.CodeLimit}
 	}
 	r.spool.Lock()
 	defer r.spool.Unlock()
@@ -274,7 +274,7 @@ func (r *Relay) Spool(ctx context.Context, sealed []byte) error {
 		return err
 	}
 	if r.spool.writes >= MaxSpoolWrites {
-		return &Refusal{What: "spool", Why: fmt.Sprintf("this Keep has replaced its record %d times, the most it may", MaxSpoolWrites)}
+		return &Refusal{What: "spool", Why: fmt.Sprintf("this Keep has replaced its record %d times, the most it may", MaxSpoolWrites), Code: sallyport.CodeLimit}
 	}
 	r.spool.writes++
 	return r.cfg.Spool(sealed)
