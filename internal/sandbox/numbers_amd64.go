@@ -46,6 +46,7 @@ var numbers = map[string]uint32{
 	"linkat":                  unix.SYS_LINKAT,
 	"lseek":                   unix.SYS_LSEEK,
 	"madvise":                 unix.SYS_MADVISE,
+	"memfd_create":            unix.SYS_MEMFD_CREATE,
 	"mkdirat":                 unix.SYS_MKDIRAT,
 	"mmap":                    unix.SYS_MMAP,
 	"mprotect":                unix.SYS_MPROTECT,

@@ -146,6 +146,10 @@ var codeMemory = []rule{
 var brokerRules = []rule{
 	{call: "pipe2", why: "streams between sessions and the child; io.Copy asks for one as well"},
 	{call: "socketpair", when: is(0, unix.AF_UNIX), why: "sockets handed to the child"},
+	{call: "memfd_create", why: "sealed memory for the bundle and the secret values"},
+	{call: "ftruncate", why: "size of that memory"},
+	{call: "fcntl", when: is(1, unix.F_ADD_SEALS), why: "sealing that memory"},
+	{call: "fcntl", when: is(1, unix.F_SETPIPE_SZ), why: "room in the output pipes"},
 	{call: "waitid", why: "the child's end"},
 	{call: "wait4", why: "the child's end, where there are no pidfds"},
 	{call: "pidfd_send_signal", why: "ending the child, whose pidfd is held"},
