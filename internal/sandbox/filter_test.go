@@ -112,7 +112,7 @@ func TestInvariant11NeverAllowed(t *testing.T) {
 	never := strings.Fields(`execve execveat ptrace process_vm_readv process_vm_writev process_madvise kill tkill
 		rt_sigqueueinfo rt_tgsigqueueinfo pidfd_open pidfd_getfd socket connect bind listen accept accept4 io_uring_setup
 		io_uring_enter io_uring_register bpf keyctl add_key request_key userfaultfd perf_event_open mount umount2
-		pivot_root chroot open_tree move_mount fsopen fsmount mount_setattr setns unshare fork vfork memfd_create
+		pivot_root chroot open_tree move_mount fsopen fsmount mount_setattr setns unshare fork vfork
 		memfd_secret open openat2 creat open_by_handle_at name_to_handle_at capset setuid setresuid prlimit64
 		setrlimit ioctl init_module finit_module delete_module kexec_load reboot swapon acct quotactl
 		personality modify_ldt process_mrelease inotify_init1 fanotify_init mq_open shmget shmat msgget semget
@@ -129,7 +129,7 @@ func TestInvariant11NeverAllowed(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"pipe2", "socketpair", "openat", "mkdirat", "seccomp", "landlock_restrict_self"} {
+	for _, name := range []string{"pipe2", "socketpair", "memfd_create", "openat", "mkdirat", "seccomp", "landlock_restrict_self"} {
 		for _, r := range rulesOf(runPolicy(false, false), byName[name]) {
 			if r.errno == 0 {
 				t.Errorf("guest code without directories may call %s", name)
