@@ -60,6 +60,8 @@ func TestHostileTextIsBounded(t *testing.T) {
 		"deep keys":    strings.Repeat("a.", MaxSize/2-10) + "b=1",
 		"deep table":   "[" + strings.Repeat("a.", MaxSize/2-10) + "b]",
 		"many keys":    manyKeys(80_000),
+		"many tables":  strings.ReplaceAll(strings.ReplaceAll(manyKeys(80_000), "k", "[k"), "=1", "]"),
+		"most keys":    manyKeys(MaxKeys),
 		"many files":   strings.Repeat("[[files]]\n", MaxSize/10),
 		"inline":       "a=" + strings.Repeat("{a=", MaxSize/3-1),
 		"wrong inside": "args=[" + strings.Repeat("1,", MaxSize/2-10) + "]",

@@ -7,6 +7,9 @@ package enarxtoml
 const (
 	// MaxSize bounds the text, in bytes, as in the original.
 	MaxSize = 1_000_000
+	// MaxKeys bounds the keys and table headers: the TOML library looks for
+	// duplicates in a time that grows with the square of their number.
+	MaxKeys = 10_000
 	// MaxMounts bounds the number of mounts.
 	MaxMounts = 256
 

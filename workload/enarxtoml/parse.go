@@ -74,12 +74,16 @@ func Parse(name string, data []byte) (*Doc, error) {
 	if len(data) > MaxSize {
 		return nil, Errors{{name, 1, 1, fmt.Sprintf("%d bytes, at most %d are allowed", len(data), MaxSize)}}
 	}
+	pos := locate(data)
+	if pos.count > MaxKeys {
+		return nil, Errors{{name, 1, 1, fmt.Sprintf("%d keys and tables, at most %d are allowed", pos.count, MaxKeys)}}
+	}
 	var root map[string]any
 	if err := toml.Unmarshal(data, &root); err != nil {
 		return nil, syntaxError(name, err)
 	}
 	d := &Doc{name: name}
-	r := &reader{name: name, pos: locate(data), seen: map[string]bool{}}
+	r := &reader{name: name, pos: pos, seen: map[string]bool{}}
 	d.read(table{r, nil, root})
 	if len(r.errs) > 0 {
 		r.errs.sort()

@@ -23,9 +23,10 @@ type positions struct {
 	keys   map[string]uint32 // offset of the first mention of a key
 	values map[string]uint32
 	arrays map[string]int // array tables and how many elements they have so far
+	count  int            // table headers and key = value pairs, at every depth
 }
 
-// locate records the positions of a text that is known to be valid TOML.
+// locate records the positions of a text, up to its first error of syntax.
 func locate(data []byte) *positions {
 	x := &positions{data: data, keys: map[string]uint32{}, values: map[string]uint32{}, arrays: map[string]int{}}
 	var p unstable.Parser
@@ -34,12 +35,26 @@ func locate(data []byte) *positions {
 	for p.NextExpression() {
 		switch e := p.Expression(); e.Kind {
 		case unstable.Table, unstable.ArrayTable:
+			x.count++
 			table = x.table(e)
 		case unstable.KeyValue:
+			x.count += pairs(e)
 			x.keyValue(table, e)
 		}
 	}
 	return x
+}
+
+// pairs counts the key = value pairs in n. The parser bounds the depth.
+func pairs(n *unstable.Node) int {
+	count := 0
+	if n.Kind == unstable.KeyValue {
+		count = 1
+	}
+	for it := n.Children(); it.Next(); {
+		count += pairs(it.Node())
+	}
+	return count
 }
 
 func join(path []string) string { return strings.Join(path, "\x00") }
