@@ -72,8 +72,8 @@ tcb-update: ## write cmd/keep/tcb.txt; say in the commit why the Keep grew
 	@go run ./scripts/tcb -write
 
 .PHONY: reproduce
-reproduce: ## build the Keep twice in two places and compare the bytes
-	@scripts/reproduce
+reproduce: build ## build the Keep twice in two places and compare the bytes
+	@scripts/reproduce bin/keep
 
 .PHONY: man
 man: build ## write the manual pages to build/man
