@@ -44,7 +44,7 @@ func Pack(p Package) ([]byte, error) {
 		return nil, fmt.Errorf("workload: packing: the bundle has %d bytes, at most %d are allowed", total, MaxBundleSize)
 	}
 	b := assemble(sections)
-	if _, err := parse(b); err != nil {
+	if _, err := Parse(b); err != nil {
 		return nil, fmt.Errorf("workload: packing: the bundle does not read back: %w", err)
 	}
 	return b, nil

@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"sync"
 )
 
 // Bundle is a parsed bundle. It refers to the bytes it was parsed from, which
@@ -17,7 +18,7 @@ type Bundle struct {
 	sections []section
 	config   Config
 	files    []BundleFile
-	digest   Digest
+	digest   func() Digest // computed when it is first asked for
 }
 
 // Parse reads a bundle strictly: exactly the bytes that [Pack] makes, or a
@@ -25,16 +26,6 @@ type Bundle struct {
 // understood. It copies neither the module nor the files. The error is a
 // [*FormatError]; on error there is no Bundle.
 func Parse(b []byte) (*Bundle, error) {
-	u, err := parse(b)
-	if err != nil {
-		return nil, err
-	}
-	u.digest = digestOf(u.sections)
-	return u, nil
-}
-
-// parse does all of Parse but the digest.
-func parse(b []byte) (*Bundle, error) {
 	if len(b) > MaxBundleSize {
 		return nil, &FormatError{ClassLimit, "header", 0, fmt.Sprintf("%d bytes, at most %d are allowed", len(b), MaxBundleSize)}
 	}
@@ -42,7 +33,7 @@ func parse(b []byte) (*Bundle, error) {
 	if err != nil {
 		return nil, err
 	}
-	u := &Bundle{sections: sections}
+	u := &Bundle{sections: sections, digest: sync.OnceValue(func() Digest { return digestOf(sections) })}
 	for _, t := range []SectionType{SectionConfig, SectionModule} {
 		if u.find(t) == nil {
 			return nil, &FormatError{ClassTable, "table", headerSize, fmt.Sprintf("the section %s is missing; pack the workload again", t)}
@@ -203,8 +194,9 @@ func (u *Bundle) checkSecrets() error {
 	return nil
 }
 
-// Digest is the identity of the workload.
-func (u *Bundle) Digest() Digest { return u.digest }
+// Digest is the identity of the workload. It is computed at the first call, in
+// one pass over the bundle, so that who does not need it does not wait for it.
+func (u *Bundle) Digest() Digest { return u.digest() }
 
 // Config is a copy of the configuration, with the declared secrets.
 func (u *Bundle) Config() Config { return u.config.Clone() }
@@ -229,7 +221,7 @@ func (u *Bundle) Precompiled() ([]byte, PrecompiledDigest) {
 	if s == nil {
 		return nil, PrecompiledDigest{}
 	}
-	return s.parts[0], precompiledDigest(u.digest, *s)
+	return s.parts[0], precompiledDigest(u.Digest(), *s)
 }
 
 func (u *Bundle) content(t SectionType) []byte {
@@ -243,8 +235,8 @@ func (u *Bundle) content(t SectionType) []byte {
 // something changed. Sections that this version does not know are lost, so the
 // identity of the result is another one even if nothing was changed.
 func (u *Bundle) Package() Package {
-	code, _ := u.Precompiled()
-	return Package{Config: u.Config(), Module: u.Module(), Files: u.Files(), CARoots: u.CARoots(), Precompiled: code}
+	return Package{Config: u.Config(), Module: u.Module(), Files: u.Files(), CARoots: u.CARoots(),
+		Precompiled: u.content(SectionPrecompiled)}
 }
 
 // SectionInfo describes one section of a bundle, for people.

@@ -265,7 +265,8 @@ func TestDigestBySpec(t *testing.T) {
 	pre := "Enarx-Bundle-v1\x00" + "\x8eENARX\x1a\n" + "\x00\x00\x00\x01" + "\x00\x00\x00\x02" +
 		"\x00\x00\x00\x01\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01" + sha("\xa0") +
 		"\x00\x00\x00\x02\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x08" + sha(string(emptyModule))
-	if want := sha(pre); string(mustParse(t, b).digest[:]) != want {
-		t.Errorf("digest %s, want %x", mustParse(t, b).Digest(), want)
+	d := mustParse(t, b).Digest()
+	if want := sha(pre); string(d[:]) != want {
+		t.Errorf("digest %s, want %x", d, want)
 	}
 }
