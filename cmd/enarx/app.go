@@ -101,6 +101,7 @@ leaves, the client has proof of what is at the other end.
 		group string
 		cmd   *cobra.Command
 	}{
+		{"here", newRunCmd(a)},
 		{"make", newInitCmd(a)},
 		{"make", newWorkloadCmd(a)},
 		{"host", newPlatformCmd(a)},

@@ -5,12 +5,98 @@ package main
 
 import (
 	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"time"
 
 	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/attest/sim"
+	"github.com/enarx/enarx-go/attest/sim/simhw"
 	"github.com/enarx/enarx-go/loader"
+	"github.com/enarx/enarx-go/loader/process"
+	"github.com/enarx/enarx-go/sallyport"
 )
 
 // probeProcess reports on platform process.
-func probeProcess(context.Context) loader.Report {
-	return loader.Report{Platform: attest.PlatformProcess, Visible: "the host can see inside"}
+func probeProcess(ctx context.Context) loader.Report { return process.New().Probe(ctx) }
+
+// localSim plays the TEE for `enarx run --platform sim`, under a throw-away
+// root of this user.
+type localSim struct {
+	authority   *simhw.Authority
+	measurement [48]byte
+}
+
+// Quote implements relay.Hardware.
+func (s *localSim) Quote(reportData [64]byte, hostData [32]byte) ([]byte, error) {
+	return s.authority.Report(reportData, s.measurement, hostData)
+}
+
+func (s *localSim) hints() []sallyport.Hint {
+	var hints []sallyport.Hint
+	for _, c := range s.authority.Chain() {
+		hints = append(hints, sallyport.Hint{MediaType: c.MediaType, Value: c.Value})
+	}
+	return hints
+}
+
+// verifier takes what this very simulation signs, and nothing else.
+func (s *localSim) verifier() (attest.Verifier, error) {
+	root, err := sim.ParseRoot(s.authority.RootPEM())
+	if err != nil {
+		return nil, failf(exitInternal, "", "reading the sim root: %w", err)
+	}
+	return sim.New(root), nil
+}
+
+// openLocalSim loads this user's throw-away root or makes one, which takes a
+// second or two.
+func openLocalSim(keep *keepRuntime) (*localSim, error) {
+	dir, err := stateDir()
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, "sim-authority.pem")
+	saved, err := os.ReadFile(path)
+	var auth *simhw.Authority
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		if auth, err = simhw.NewAuthority(time.Now()); err != nil {
+			return nil, failf(exitInternal, "", "making the throw-away root of sim: %w", err)
+		}
+		if saved, err = auth.Save(); err != nil {
+			return nil, failf(exitInternal, "", "making the throw-away root of sim: %w", err)
+		}
+		if err := writeFile(path, "the throw-away root of sim", saved, 0o600, false); err != nil {
+			return nil, err
+		}
+	case err != nil:
+		return nil, fileError(exitInternal, "the throw-away root of sim", path, err)
+	default:
+		if auth, err = simhw.Load(saved); err != nil {
+			return nil, failf(exitInternal, "remove the file to have a new one made", "reading the throw-away root of sim in %s: %w", path, err)
+		}
+	}
+	return &localSim{authority: auth, measurement: sim.Measurement(keep.Digest)}, nil
+}
+
+// stateDir is this user's directory for what enarx keeps between runs.
+func stateDir() (string, error) { return userDir("XDG_STATE_HOME", ".local/state") }
+
+// configDir is this user's directory for owner files.
+func configDir() (string, error) { return userDir("XDG_CONFIG_HOME", ".config") }
+
+// userDir follows the XDG base directory specification.
+func userDir(variable, fallback string) (string, error) {
+	base := os.Getenv(variable)
+	if !filepath.IsAbs(base) {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", failf(exitInternal, "set HOME", "finding the user's directory: %w", err)
+		}
+		base = filepath.Join(home, fallback)
+	}
+	dir := filepath.Join(base, "enarx")
+	return dir, privateDir(dir)
 }

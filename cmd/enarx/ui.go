@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"github.com/enarx/enarx-go/attest"
 )
 
 // minWidth and maxWidth bound the lines of progress: below the first the
@@ -194,17 +196,60 @@ type exitResult struct {
 
 // resultLine is the last line on stderr with --json.
 type resultLine struct {
-	Exit     exitResult     `json:"exit"`
-	Platform string         `json:"platform,omitempty"`
-	Bundle   string         `json:"bundle,omitempty"`
-	Steps    []stepResult   `json:"steps,omitempty"`
-	Extra    map[string]any `json:"deployment,omitempty"`
+	Exit     exitResult `json:"exit"`
+	Platform string     `json:"platform,omitempty"`
+	// Bundle is the workload's digest, Keep that of the Keep runtime (the
+	// local file's, or the one that a deployment demanded), Engine what it
+	// says runs the module.
+	Bundle string `json:"bundle,omitempty"`
+	Keep   string `json:"keep,omitempty"`
+	Engine string `json:"engine,omitempty"`
+	// Steps follow one another and add up to the run; KeepSteps are the
+	// Keep's own and lie within them.
+	Steps     []stepResult `json:"steps,omitempty"`
+	KeepSteps []stepResult `json:"keep_steps,omitempty"`
+	Ports     []portResult `json:"ports,omitempty"`
+	// Owner is the file that gives access to a deployment.
+	Owner     string         `json:"owner,omitempty"`
+	Detached  bool           `json:"detached,omitempty"`
+	Verdict   attest.Verdict `json:"verdict,omitempty"`
+	Statement []attest.Layer `json:"statement,omitempty"`
 }
 
 // stepResult is one step with its time in microseconds.
 type stepResult struct {
 	Name  string `json:"name"`
 	Micro int64  `json:"us"`
+}
+
+// portResult is a listener of the workload and where the host says it is.
+type portResult struct {
+	Name  string `json:"name"`
+	Guest uint16 `json:"guest"`
+	Bound string `json:"bound"`
+}
+
+// progress shows the steps of one run and keeps them for --json.
+type progress struct {
+	ui    *ui
+	last  time.Time
+	steps []stepResult
+}
+
+func (u *ui) begin() *progress { return &progress{ui: u, last: time.Now()} }
+
+// done ends a step that began where the last one ended.
+func (p *progress) done(name, detail string) {
+	now := time.Now()
+	p.took(name, detail, now.Sub(p.last))
+	p.last = now
+}
+
+// took is a step whose time somebody else has measured.
+func (p *progress) took(name, detail string, d time.Duration) {
+	p.steps = append(p.steps, stepResult{name, d.Microseconds()})
+	p.ui.step(name, detail, d)
+	p.last = time.Now()
 }
 
 // result writes the line of --json. It is the last thing that enarx writes, so

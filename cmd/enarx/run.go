@@ -1,0 +1,463 @@
+// Copyright The Enarx in Go Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/pem"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/attest/sim"
+	"github.com/enarx/enarx-go/client"
+	"github.com/enarx/enarx-go/keep/session"
+	"github.com/enarx/enarx-go/loader"
+	"github.com/enarx/enarx-go/workload"
+)
+
+// runFlags are the flags of `enarx run`.
+type runFlags struct {
+	workloadFlags
+	platform string
+	publish  []string
+	dirs     []string
+	cert     string
+	keep     string
+	json     bool
+	quiet    bool
+}
+
+func newRunCmd(a *app) *cobra.Command {
+	var f runFlags
+	c := &cobra.Command{
+		Use:   "run [flags] MODULE [-- ARGS...]",
+		Short: "Run a workload in a Keep on this machine",
+		Long: `Run MODULE (.wasm, .wat or a bundle) in a Keep on this machine. Standard streams,
+exit code and signals pass through. The workload gets nothing of this machine but
+what Enarx.toml and the flags give it.
+
+The platforms that this build can start here are process and sim. On both, whoever
+administers this machine can see inside the Keep; enarx says so on every run.
+
+A first signal is passed on to the workload, which it ends; a second one does not
+wait for that.
+
+` + exitHelp(),
+		Example: `  enarx run hello.wasm
+  enarx run --env LANG=C --dir ./data:/data:ro tool.wasm -- --verbose /data/x
+  enarx run --config Enarx.toml --publish 8443:443 --cert cert.pem server.wasm`,
+		Args:              moduleArgs,
+		ValidArgsFunction: completeModule,
+		RunE: func(c *cobra.Command, args []string) error {
+			a.ui.jsonErrors, a.ui.quiet = f.json, f.json || f.quiet
+			return a.runLocal(c.Context(), &f, args[0], args[1:])
+		},
+	}
+	fs := c.Flags()
+	fs.StringVar(&f.platform, "platform", "auto", "`NAME` of the platform: auto, process or sim")
+	addWorkloadFlags(c, &f.workloadFlags)
+	addSessionFlags(c, &f.workloadFlags, &f.publish, &f.cert)
+	fs.StringArrayVar(&f.dirs, "dir", nil, "lend a live directory to the workload, `HOST:GUEST[:ro]`; not measured, platform process only (repeatable)")
+	addKeepFlag(c, &f.keep)
+	fs.BoolVar(&f.json, "json", false, "end with one line of JSON on stderr that says whose exit code it is")
+	fs.BoolVarP(&f.quiet, "quiet", "q", false, "show no progress; warnings stay")
+	c.RegisterFlagCompletionFunc("platform", cobra.FixedCompletions([]string{"auto", "process", "sim"}, cobra.ShellCompDirectiveNoFileComp))
+	return c
+}
+
+// addSessionFlags are the flags that run and deploy share and that are not
+// part of the bundle.
+func addSessionFlags(c *cobra.Command, f *workloadFlags, publish *[]string, cert *string) {
+	fs := c.Flags()
+	fs.StringArrayVar(&f.secrets, "secret", nil, "value of a secret, `NAME=@FILE`; its name is part of the bundle, its value is not (repeatable)")
+	fs.StringArrayVar(publish, "publish", nil, "where the host offers a port on which the workload listens, `HOST:GUEST` such as 8443:443 (repeatable)")
+	fs.StringVar(cert, "cert", "", "write the workload's TLS certificate to `FILE` when it runs (curl --cacert FILE)")
+}
+
+// localRun is one `enarx run` from its checked flags to its end.
+type localRun struct {
+	a        *app
+	f        *runFlags
+	platform string
+	publish  []session.Publish
+	dirs     []loader.Dir
+	steps    *progress
+	work     *packed
+	secrets  map[string][]byte
+	runtime  *keepRuntime
+	sim      *localSim
+	keep     *localKeep
+	started  *client.Started
+}
+
+func (a *app) runLocal(ctx context.Context, f *runFlags, module string, args []string) error {
+	r := &localRun{a: a, f: f, steps: a.ui.begin()}
+	if err := r.check(); err != nil {
+		return err
+	}
+	ctx, signals, running, stop := relaySignals(ctx)
+	defer stop()
+
+	// The Keep starts while the workload is packed: neither needs the other.
+	launch := make(chan error, 1)
+	go func() { launch <- r.launch(ctx) }()
+	err := r.pack(module, args)
+	lerr := <-launch
+	if r.keep != nil {
+		defer r.close()
+	}
+	if err == nil {
+		err = sessionError(ctx, lerr)
+	}
+	if err != nil {
+		return err
+	}
+	r.steps.done("start keep", r.platform)
+
+	exit, err := r.session(ctx, signals, running)
+	if err != nil {
+		return sessionError(ctx, err)
+	}
+	r.finish(exit)
+	return nil
+}
+
+// check reads the flags that need nothing but themselves.
+func (r *localRun) check() (err error) {
+	switch p := r.f.platform; {
+	case p == "auto":
+		// Of the platforms that this build can start, process is the one
+		// without a pretence of evidence.
+		r.platform = attest.PlatformProcess
+	case p == attest.PlatformProcess || p == attest.PlatformSim:
+		r.platform = p
+	case slices.Contains(platformNames, p):
+		return failf(exitPlatform, "enarx platform "+p+" shows what is missing; --platform process runs without a TEE",
+			"platform %s cannot be started by this build", p)
+	default:
+		return failf(exitUsage, "platforms are auto, process and sim", "--platform %q is not known", p)
+	}
+	if r.publish, err = parsePublish(r.f.publish); err != nil {
+		return err
+	}
+	if r.dirs, err = parseDirs(r.f.dirs); err != nil {
+		return err
+	}
+	if len(r.dirs) > 0 && r.platform != attest.PlatformProcess {
+		return failf(exitUsage, "pack the files into the bundle with [[mounts]] of Enarx.toml",
+			"--dir lends a live directory and exists for platform process only, not %s", r.platform)
+	}
+	return nil
+}
+
+// launch starts the Keep.
+func (r *localRun) launch(ctx context.Context) (err error) {
+	if r.runtime, err = r.a.openKeep(r.f.keep); err != nil {
+		return err
+	}
+	defer r.runtime.File.Close()
+	if r.platform == attest.PlatformSim {
+		if r.sim, err = openLocalSim(r.runtime); err != nil {
+			return err
+		}
+	}
+	publish := map[uint16]string{}
+	for _, p := range r.publish {
+		publish[p.Guest] = p.Host
+	}
+	r.keep, err = startLocal(ctx, localSpec{
+		Platform: r.platform, Keep: r.runtime, Dirs: r.dirs, Publish: publish, Hardware: r.sim,
+	})
+	return err
+}
+
+// pack makes the bundle and checks what depends on it, before anything of it
+// goes anywhere.
+func (r *localRun) pack(module string, args []string) (err error) {
+	if r.work, err = r.a.pack(module, &r.f.workloadFlags, args); err != nil {
+		return err
+	}
+	if r.work.Config.Confidential {
+		return failf(exitAttest, "deploy it to a host with snp, tdx or sgx; or, if the host may see inside, set confidential = false in Enarx.toml",
+			"the workload is marked confidential, and on platform %s the host can see inside", r.platform)
+	}
+	if err := checkPublish(r.publish, r.work.Config); err != nil {
+		return err
+	}
+	if r.secrets, err = r.a.secretValues(r.f.secrets, r.work.Config.Secrets); err != nil {
+		return err
+	}
+	r.warn()
+	r.steps.done("pack", r.work.Digest.String()[:len("bundle:sha256:")+16]+"…  "+formatBytes(uint64(len(r.work.Bundle))))
+	return nil
+}
+
+// warn says on every run what this platform does not protect from.
+func (r *localRun) warn() {
+	chosen := ""
+	if r.f.platform == "auto" {
+		chosen = ", the strongest that works here"
+	}
+	switch r.platform {
+	case attest.PlatformProcess:
+		r.a.ui.warningf("platform process%s: no TEE; whoever administers this machine can see inside the Keep", chosen)
+	case attest.PlatformSim:
+		r.a.ui.warningf("platform sim%s: simulated evidence that proves nothing; whoever administers this machine can see inside the Keep", chosen)
+	}
+	for _, d := range r.dirs {
+		mode := "read and write"
+		if d.ReadOnly {
+			mode = "read only"
+		}
+		r.a.ui.warningf("--dir %s is live, %s, as %s: it is not measured and not part of the bundle's digest", d.Host, mode, d.Guest)
+	}
+}
+
+// session attests the local Keep like any other and follows the workload.
+func (r *localRun) session(ctx context.Context, signals <-chan syscall.Signal, running func()) (*session.Exit, error) {
+	if keepDigest != "" && !r.runtime.genuine() {
+		r.a.ui.warningf("the Keep runtime %s is not the one this enarx was built with", r.runtime.Path)
+	}
+	tunnel, err := r.keep.Attach(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s, err := client.Connect(ctx, tunnel)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	r.steps.done("attested channel", "TLS 1.3, X25519MLKEM768")
+	demand, err := r.demand()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.Appraise(demand); err != nil {
+		return nil, err
+	}
+	r.steps.done("appraise", "")
+	owner, err := session.NewOwnerKey()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	d := client.Deployment{
+		Bundle: r.work.Bundle, Digest: r.work.Digest, Secrets: r.secrets, Owner: owner,
+		Run:   session.Run{Publish: r.publish, Names: certNames("", r.publish)},
+		Stdin: r.a.stdin, Stdout: r.a.stdout, Stderr: r.a.ui.workloadStream(), Signals: signals,
+		OnStep: func(name string, d time.Duration) { r.a.stepTaken(r.steps, name, d) },
+	}
+	var certErr error
+	d.OnRunning = func(st *client.Started) {
+		running()
+		r.started = st
+		if certErr = writeCert(r.f.cert, st); certErr != nil {
+			cancel(certErr)
+		}
+	}
+	_, exit, err := s.Deploy(ctx, d, client.Demand{})
+	if certErr != nil {
+		return nil, certErr
+	}
+	return exit, err
+}
+
+// stepTaken names the steps of package client for people. The last one is the
+// workload's own time, which a person can see for themselves.
+func (a *app) stepTaken(p *progress, name string, d time.Duration) {
+	switch name {
+	case "run":
+		p.steps = append(p.steps, stepResult{name, d.Microseconds()})
+		return
+	case "evidence of the running keep":
+		name = "confirm"
+	}
+	p.took(name, "", d)
+}
+
+// demand is what a local Keep must show: on sim the full appraisal under the
+// root that this very run has made or loaded, on process that it is empty.
+func (r *localRun) demand() (client.Demand, error) {
+	d := client.Demand{Platform: r.platform, State: attest.StateEmpty, At: time.Now()}
+	if r.platform == attest.PlatformProcess {
+		d.InsecureNoTEE = true
+		return d, nil
+	}
+	v, err := r.sim.verifier()
+	if err != nil {
+		return d, err
+	}
+	m := sim.Measurement(r.runtime.Digest)
+	d.Verifiers = []attest.Verifier{v}
+	d.Measurements = []attest.ReferenceValue{{
+		Platform: attest.PlatformSim, Measurement: m[:], Release: version, Source: "the Keep runtime " + r.runtime.Source,
+	}}
+	d.Decide = func(c *attest.Claims, _ attest.Verdict) error {
+		if !c.Verified() || !c.Simulated {
+			return failf(exitInternal, "", "the appraisal of a sim Keep gave no simulated claims")
+		}
+		return nil
+	}
+	return d, nil
+}
+
+// finish reports the end of the workload.
+func (r *localRun) finish(e *session.Exit) {
+	res := r.a.outcome(e)
+	r.a.exit = res.Code
+	r.a.tell(res, e.Trace)
+	if !r.f.json {
+		return
+	}
+	line := resultLine{
+		Exit: res, Platform: r.platform, Bundle: r.work.Digest.String(),
+		Keep: "sha256:" + hex.EncodeToString(r.runtime.Digest[:]), Steps: r.steps.steps,
+	}
+	line.addStarted(r.started)
+	r.a.ui.result(line)
+}
+
+// addStarted adds what the Keep said when the workload began to run.
+func (l *resultLine) addStarted(st *client.Started) {
+	if st == nil {
+		return
+	}
+	l.Engine = st.Engine
+	for _, s := range st.Steps {
+		l.KeepSteps = append(l.KeepSteps, stepResult{s.Name, int64(min(s.US, 1<<62))})
+	}
+	for _, p := range st.Ports {
+		l.Ports = append(l.Ports, portResult(p))
+	}
+}
+
+// close ends the Keep. Trouble there is worth a line and not the workload's
+// exit code.
+func (r *localRun) close() {
+	if err := r.keep.Close(); err != nil {
+		r.a.ui.warningf("removing the Keep: %v", err)
+	}
+	sweepRuns(context.Background())
+}
+
+// writeCert writes the workload's certificate when it runs. The file appears
+// whole, so that whoever waits for it can use it.
+func writeCert(path string, st *client.Started) error {
+	if path == "" {
+		return nil
+	}
+	b := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: st.Certificate.Raw})
+	return writeFile(path, "the certificate", b, 0o644, false)
+}
+
+// certNames are the names under which the workload's listeners can be reached.
+func certNames(host string, publish []session.Publish) []string {
+	names := []string{"localhost", "127.0.0.1", "::1"}
+	if host != "" && !slices.Contains(names, host) {
+		names = append(names, host)
+	}
+	for _, p := range publish {
+		if h, _, err := net.SplitHostPort(p.Host); err == nil && h != "" && !slices.Contains(names, h) {
+			names = append(names, h)
+		}
+	}
+	return names
+}
+
+// parsePublish reads --publish HOST:GUEST. HOST is a port or an address and a
+// port.
+func parsePublish(flags []string) ([]session.Publish, error) {
+	var out []session.Publish
+	for _, f := range flags {
+		i := strings.LastIndexByte(f, ':')
+		if i <= 0 {
+			return nil, publishError(f, "expected HOST:GUEST")
+		}
+		guest, err := strconv.ParseUint(f[i+1:], 10, 16)
+		if err != nil || guest == 0 {
+			return nil, publishError(f, "the guest's port is not a number from 1 to 65535")
+		}
+		host, port := "", f[:i]
+		if strings.Contains(port, ":") {
+			if host, port, err = net.SplitHostPort(f[:i]); err != nil || net.ParseIP(host) == nil {
+				return nil, publishError(f, "the host's side is neither a port nor an address and a port")
+			}
+		}
+		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+			return nil, publishError(f, "the host's port is not a number from 0 to 65535")
+		}
+		if slices.ContainsFunc(out, func(p session.Publish) bool { return p.Guest == uint16(guest) }) {
+			return nil, publishError(f, "the guest's port is published twice")
+		}
+		out = append(out, session.Publish{Guest: uint16(guest), Host: f[:i]})
+	}
+	return out, nil
+}
+
+func publishError(flag, why string) error {
+	return failf(exitUsage, "write it as 8443:443, 127.0.0.1:8443:443 or [::1]:8443:443; host port 0 takes any free one", "--publish %q: %s", flag, why)
+}
+
+// checkPublish refuses a port on which the workload does not listen.
+func checkPublish(publish []session.Publish, c workload.Config) error {
+	var ports []string
+	for _, f := range c.Files {
+		if f.Kind == workload.KindListen {
+			ports = append(ports, strconv.Itoa(int(f.Port)))
+		}
+	}
+	for _, p := range publish {
+		if !slices.Contains(ports, strconv.Itoa(int(p.Guest))) {
+			hint := "the workload listens on no port: add a listen entry to [[files]] of Enarx.toml"
+			if len(ports) > 0 {
+				hint = "the workload listens on " + strings.Join(ports, ", ")
+			}
+			return failf(exitUsage, hint, "--publish: the workload does not listen on port %d", p.Guest)
+		}
+	}
+	return nil
+}
+
+// parseDirs reads --dir HOST:GUEST[:ro].
+func parseDirs(flags []string) ([]loader.Dir, error) {
+	var out []loader.Dir
+	for _, f := range flags {
+		parts := strings.Split(f, ":")
+		ro := len(parts) == 3 && parts[2] == "ro"
+		if (len(parts) != 2 && !ro) || parts[0] == "" {
+			return nil, failf(exitUsage, "write it as ./data:/data or ./data:/data:ro", "--dir %q: expected HOST:GUEST or HOST:GUEST:ro", f)
+		}
+		guest := parts[1]
+		if err := workload.CheckPath(guest); err != nil && guest != "/" {
+			return nil, failf(exitUsage, "the guest's path is absolute, such as /data", "--dir %q: %w", f, err)
+		}
+		host, err := filepath.Abs(parts[0])
+		if err != nil {
+			return nil, failf(exitInternal, "", "--dir %q: %w", f, err)
+		}
+		st, err := os.Stat(host)
+		if err != nil {
+			return nil, fileError(exitUsage, "the directory of --dir", host, err)
+		}
+		if !st.IsDir() {
+			return nil, failf(exitUsage, "lend the directory that it is in", "--dir: %s is not a directory", host)
+		}
+		if slices.ContainsFunc(out, func(d loader.Dir) bool { return d.Guest == guest }) {
+			return nil, failf(exitUsage, "choose another path for one of them", "--dir: %s is used twice", guest)
+		}
+		out = append(out, loader.Dir{Host: host, Guest: guest, ReadOnly: ro})
+	}
+	return out, nil
+}
