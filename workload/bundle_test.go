@@ -14,7 +14,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"unsafe"
 )
 
 // emptyModule is the smallest valid module: magic and version.
@@ -129,11 +128,16 @@ func TestParseCopiesNothing(t *testing.T) {
 			parts = append(parts, f.Data)
 		}
 	}
-	lo := uintptr(unsafe.Pointer(&b[0]))
+	before := make([][]byte, len(parts))
 	for i, p := range parts {
-		at := uintptr(unsafe.Pointer(&p[0]))
-		if at < lo || at+uintptr(len(p)) > lo+uintptr(len(b)) {
-			t.Errorf("part %d is a copy", i)
+		before[i] = slices.Clone(p)
+	}
+	for i := range b {
+		b[i] ^= 0xff
+	}
+	for i, p := range parts {
+		if bytes.Equal(p, before[i]) {
+			t.Errorf("part %d is a copy: it did not change with the bundle", i)
 		}
 		if cap(p) != len(p) {
 			t.Errorf("part %d has room behind it (%d of %d): an append would write into the bundle", i, len(p), cap(p))
@@ -305,5 +309,26 @@ func TestSectionList(t *testing.T) {
 	last := list[len(list)-1]
 	if last.Covered || last.Critical || !list[0].Covered || !list[0].Critical {
 		t.Errorf("flags are wrong: %+v", list)
+	}
+}
+
+// The largest lists that SPEC.md allows go in and come out again.
+func TestLargestLists(t *testing.T) {
+	p := Package{Module: emptyModule, Files: manyFiles(MaxBundleFiles), Config: Config{Env: map[string]string{}}}
+	for i := range MaxArgs {
+		p.Config.Args = append(p.Config.Args, "")
+		p.Config.Env[fmt.Sprint("V", i)] = ""
+	}
+	for i := range MaxFDs {
+		p.Config.Files = append(p.Config.Files, File{Kind: KindNull, Name: fmt.Sprint(i)})
+	}
+	for i := range MaxSecrets {
+		p.Config.Secrets = append(p.Config.Secrets, Secret{Name: fmt.Sprint(i), Path: fmt.Sprint("/s/", i)})
+	}
+	u := mustParse(t, mustPack(t, p))
+	c := u.Config()
+	if len(c.Args) != MaxArgs || len(c.Env) != MaxEnv || len(c.Files) != MaxFDs || len(c.Secrets) != MaxSecrets || len(u.Files()) != MaxBundleFiles {
+		t.Errorf("%d arguments, %d variables, %d descriptors, %d secrets, %d files came back",
+			len(c.Args), len(c.Env), len(c.Files), len(c.Secrets), len(u.Files()))
 	}
 }

@@ -4,12 +4,11 @@
 package workload
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 	"strings"
 
-	"github.com/fxamacker/cbor/v2"
+	"github.com/enarx/enarx-go/internal/detcbor"
 )
 
 // configWire is the config section (SPEC.md, section 4). A key is absent when
@@ -48,46 +47,12 @@ type indexWire struct {
 	Size uint64
 }
 
-var encMode, decMode = cborModes()
-
-// cborModes are the deterministic encoding of RFC 8949, section 4.2.1, and the
-// strictest reading that the library has. Options that do not exist together
-// would be a mistake in this file, which every test of the package would show.
-func cborModes() (cbor.EncMode, cbor.DecMode) {
-	enc, err := cbor.CoreDetEncOptions().EncMode()
-	if err != nil {
-		panic("workload: internal error: " + err.Error())
-	}
-	dec, err := cbor.DecOptions{
-		DupMapKey:         cbor.DupMapKeyEnforcedAPF,
-		MaxNestedLevels:   8, // the deepest section has four
-		MaxArrayElements:  MaxBundleFiles,
-		MaxMapPairs:       MaxEnv,
-		IndefLength:       cbor.IndefLengthForbidden,
-		TagsMd:            cbor.TagsForbidden,
-		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
-		UTF8:              cbor.UTF8RejectInvalid,
-		FieldNameMatching: cbor.FieldNameMatchingCaseSensitive,
-	}.DecMode()
-	if err != nil {
-		panic("workload: internal error: " + err.Error())
-	}
-	return enc, dec
-}
-
-// decodeExact decodes b into v and then encodes v again: only if that gives b
-// was b the canonical form. Everything that the library is lenient about (null
-// for an empty value, long forms, the order of keys) is refused by this.
-func decodeExact(b []byte, v any) error {
-	if err := decMode.Unmarshal(b, v); err != nil {
-		return fmt.Errorf("not the expected CBOR (%s); pack the workload again", err)
-	}
-	again, err := encMode.Marshal(v)
-	if err != nil {
-		return fmt.Errorf("not encodable (%s); pack the workload again", err)
-	}
-	if !bytes.Equal(again, b) {
-		return fmt.Errorf("not in deterministic encoding (RFC 8949, section 4.2.1); pack the workload again")
+// decode reads the one encoding of a value. Package detcbor encodes again and
+// compares, which refuses all that a CBOR library is lenient about: null for
+// an empty value, long forms, the order and the case of keys.
+func decode(b []byte, v any) error {
+	if err := detcbor.Unmarshal(b, v); err != nil {
+		return fmt.Errorf("not the expected deterministic CBOR (%w); pack the workload again", err)
 	}
 	return nil
 }
@@ -100,13 +65,13 @@ func encodeConfig(c Config) ([]byte, error) {
 	for _, f := range c.Files {
 		w.Files = append(w.Files, fileWire{f.Addr, f.Host, f.Kind, f.Name, f.Port, f.Prot})
 	}
-	return encMode.Marshal(w)
+	return detcbor.Marshal(w)
 }
 
 // decodeConfig leaves the secrets empty: they have a section of their own.
 func decodeConfig(b []byte) (Config, error) {
 	var w configWire
-	if err := decodeExact(b, &w); err != nil {
+	if err := decode(b, &w); err != nil {
 		return Config{}, err
 	}
 	c := Config{
@@ -124,7 +89,7 @@ func encodeSecrets(secrets []Secret) ([]byte, error) {
 	for i, s := range sortSecrets(secrets) {
 		w[i] = secretWire{s.Env, s.Name, s.Path}
 	}
-	return encMode.Marshal(w)
+	return detcbor.Marshal(w)
 }
 
 func sortSecrets(secrets []Secret) []Secret {
@@ -135,7 +100,7 @@ func sortSecrets(secrets []Secret) []Secret {
 
 func decodeSecrets(b []byte) ([]Secret, error) {
 	var w []secretWire
-	if err := decodeExact(b, &w); err != nil {
+	if err := decode(b, &w); err != nil {
 		return nil, err
 	}
 	if len(w) == 0 {
@@ -156,12 +121,12 @@ func encodeIndex(files []BundleFile) ([]byte, error) {
 	for i, f := range files {
 		w[i] = indexWire{Path: f.Path, Dir: f.Dir, Size: uint64(len(f.Data))}
 	}
-	return encMode.Marshal(w)
+	return detcbor.Marshal(w)
 }
 
 func decodeIndex(b []byte) ([]indexWire, error) {
 	var w []indexWire
-	if err := decodeExact(b, &w); err != nil {
+	if err := decode(b, &w); err != nil {
 		return nil, err
 	}
 	if len(w) == 0 {
