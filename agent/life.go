@@ -185,7 +185,7 @@ func (a *Agent) finish(k *keep) {
 		rl.Close()
 	}
 	if l != nil {
-		for !a.gone(k, l) {
+		for !a.goneWithin(k, l, waitStep) {
 		}
 	}
 	if err := a.state.forget(k.id); err != nil {
@@ -195,10 +195,10 @@ func (a *Agent) finish(k *keep) {
 	a.ended(k)
 }
 
-// gone kills the Keep and waits a while for nothing to be left.
-func (a *Agent) gone(k *keep, l loader.Keep) bool {
+// goneWithin kills the Keep and waits that long for nothing to be left.
+func (a *Agent) goneWithin(k *keep, l loader.Keep, limit time.Duration) bool {
 	killed := l.Kill()
-	ctx, cancel := context.WithTimeout(context.Background(), waitStep)
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	exit, err := l.Wait(ctx)
 	if err != nil {

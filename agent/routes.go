@@ -263,9 +263,9 @@ func (a *Agent) serveSpool(w http.ResponseWriter, r *http.Request, id string) *p
 	if prob != nil {
 		return prob
 	}
-	if k.alive() {
+	if st := k.entry().State; st != api.StateEnded {
 		return fail(api.CodeNotEnded, "the Keep leaves its sealed record when it ends").
-			saw(string(k.entry().State), string(api.StateEnded)).after(5).do("wait for its end")
+			saw(string(st), string(api.StateEnded)).after(5).do("wait for its end")
 	}
 	k.mu.Lock()
 	sp, lost := k.spool, k.spoolLost

@@ -67,8 +67,16 @@ func (a *Agent) storeSpool(k *keep, sealed []byte) error {
 		return err
 	}
 	k.mu.Lock()
-	k.spool, k.spoolLost = sp, ""
+	late := k.state == api.StateEnded && k.spool == nil
+	if !late {
+		k.spool, k.spoolLost = sp, ""
+	}
 	k.mu.Unlock()
+	if late {
+		// The Keep was killed meanwhile, and its accounts are closed.
+		a.releaseSpool(grow, true)
+		return errors.Join(errors.New("the Keep has ended"), remove(a.state.path(dirSpool, k.id+".sealed")))
+	}
 	return a.writeMeta(k)
 }
 
