@@ -5,9 +5,12 @@ package sandbox
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"runtime"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // ControlFD is the descriptor of the control socket in the engine child.
@@ -42,6 +45,9 @@ func StartChild(spec *Spec, c Child) (*os.Process, error) {
 	if c.Control == nil {
 		return nil, fmt.Errorf("start engine child: it was given no control socket")
 	}
+	if err := closeOnExecAll(); err != nil {
+		return nil, err
+	}
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return nil, fmt.Errorf("start engine child: %w", err)
@@ -65,6 +71,27 @@ func StartChild(spec *Spec, c Child) (*os.Process, error) {
 	}
 	attr.Sys = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return startFromLastingThread(argv, attr)
+}
+
+// closeOnExecAll keeps the child from inheriting what this process itself
+// inherited: the sallyport first of all.
+func closeOnExecAll() error {
+	err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
+	if err == nil {
+		return nil
+	}
+	// Before Linux 5.11: one by one, up to the limit on descriptors.
+	var lim unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err != nil {
+		return fmt.Errorf("start engine child: read the limit on descriptors: %w", err)
+	}
+	for fd := 3; fd < int(min(lim.Cur, maxDescriptors)); fd++ {
+		unix.CloseOnExec(fd)
+	}
+	if lim.Cur > maxDescriptors {
+		return fmt.Errorf("start engine child: %d descriptors may be open, at most %d can be checked; lower the limit or use Linux 5.11", lim.Cur, maxDescriptors)
+	}
+	return nil
 }
 
 func startProcess(argv []string, attr *os.ProcAttr) (*os.Process, error) {

@@ -17,4 +17,7 @@ const (
 	// maxFilter is the kernel's BPF_MAXINSNS: a longer seccomp program is
 	// refused.
 	maxFilter = 4096
+	// maxDescriptors bounds the loop over descriptors on kernels without
+	// close_range(2); the loader allows a Keep far fewer.
+	maxDescriptors = 65536
 )
