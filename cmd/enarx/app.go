@@ -102,8 +102,10 @@ leaves, the client has proof of what is at the other end.
 		cmd   *cobra.Command
 	}{
 		{"here", newRunCmd(a)},
+		{"here", newDeployCmd(a)},
 		{"make", newInitCmd(a)},
 		{"make", newWorkloadCmd(a)},
+		{"host", newAgentCmd(a)},
 		{"host", newPlatformCmd(a)},
 		{"host", newVersionCmd(a)},
 	} {

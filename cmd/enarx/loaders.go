@@ -98,5 +98,8 @@ func userDir(variable, fallback string) (string, error) {
 		base = filepath.Join(home, fallback)
 	}
 	dir := filepath.Join(base, "enarx")
-	return dir, privateDir(dir)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", failf(exitInternal, "check the permissions there, or set "+variable, "making enarx's directory: %w", err)
+	}
+	return dir, nil
 }

@@ -24,6 +24,11 @@ type packed struct {
 	Config workload.Config
 }
 
+// summary names the bundle in a line of progress.
+func (p *packed) summary() string {
+	return p.Digest.String()[:len("bundle:sha256:")+16] + "…  " + formatBytes(uint64(len(p.Bundle)))
+}
+
 // pack turns MODULE and the flags into the canonical bundle. Whatever the flags
 // say is in it before its digest is taken.
 func (a *app) pack(path string, f *workloadFlags, args []string) (*packed, error) {

@@ -199,7 +199,7 @@ func (r *localRun) pack(module string, args []string) (err error) {
 		return err
 	}
 	r.warn()
-	r.steps.done("pack", r.work.Digest.String()[:len("bundle:sha256:")+16]+"…  "+formatBytes(uint64(len(r.work.Bundle))))
+	r.steps.done("pack", r.work.summary())
 	return nil
 }
 
