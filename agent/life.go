@@ -82,12 +82,14 @@ func (a *Agent) launch(k *keep) error {
 		}
 	}
 	k.mu.Lock()
-	if rank(k.state) < rank(api.StateEmpty) {
+	first := rank(k.state) < rank(api.StateEmpty) // unless the Keep said so already
+	if first {
 		k.state = api.StateEmpty
 	}
-	st := k.state
 	k.mu.Unlock()
-	a.emit(api.Event{Type: api.EventState, Keep: k.id, Platform: k.platform, State: st})
+	if first {
+		a.emit(api.Event{Type: api.EventState, Keep: k.id, Platform: k.platform, State: api.StateEmpty})
+	}
 	return nil
 }
 
@@ -211,13 +213,15 @@ func (a *Agent) goneWithin(k *keep, l loader.Keep, limit time.Duration) bool {
 	return true
 }
 
-// ended settles the accounts of a Keep that is gone.
+// ended settles the accounts of a Keep that is gone. Whoever sees it ended
+// finds everything settled.
 func (a *Agent) ended(k *keep) {
 	now := a.now().UTC()
 	k.mu.Lock()
-	k.state, k.ended = api.StateEnded, now
+	k.ended = now
 	if k.spool != nil {
-		k.spool.Expires = now.Add(a.cfg.Limits.Spool)
+		// A copy: readers may hold the old one.
+		k.spool = &api.Spool{Bytes: k.spool.Bytes, Expires: now.Add(a.cfg.Limits.Spool)}
 	}
 	cause, reason := k.endedBy, k.reason
 	k.host, k.relay, k.launched, k.timers = nil, nil, nil, nil
@@ -228,12 +232,15 @@ func (a *Agent) ended(k *keep) {
 	a.sweep()
 	a.metrics.ended.WithLabelValues(k.platform, cause).Inc()
 	a.log.Info("Keep ended", "keep", k.id, "by", cause, "reason", reason)
-	a.emit(api.Event{Type: api.EventEnded, Keep: k.id, Platform: k.platform, State: api.StateEnded, Reason: cause})
 	a.mu.Lock()
 	a.living--
 	a.memory -= k.memory
-	a.mu.Unlock()
+	k.mu.Lock()
+	k.state = api.StateEnded
+	k.mu.Unlock()
 	close(k.gone)
+	a.mu.Unlock()
+	a.emit(api.Event{Type: api.EventEnded, Keep: k.id, Platform: k.platform, State: api.StateEnded, Reason: cause})
 	select {
 	case a.endings <- struct{}{}:
 	default: // one is enough: the reader counts again

@@ -67,7 +67,7 @@ func (a *Agent) storeSpool(k *keep, sealed []byte) error {
 		return err
 	}
 	k.mu.Lock()
-	late := k.state == api.StateEnded && k.spool == nil
+	late := !k.ended.IsZero() && k.spool == nil
 	if !late {
 		k.spool, k.spoolLost = sp, ""
 	}
