@@ -1,0 +1,142 @@
+// Copyright The Enarx in Go Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package attest
+
+import "strings"
+
+// Standing says where one layer of the stack stands with the tenant.
+type Standing string
+
+// The standings. StandSimulated is what a sim Keep has in place of verified.
+const (
+	StandVerified  Standing = "verified"  // checked, by the check named
+	StandExcluded  Standing = "excluded"  // need not be trusted: it cannot see or change the Keep
+	StandAssumed   Standing = "assumed"   // trusted without a check
+	StandExposed   Standing = "exposed"   // can see or change the workload
+	StandSimulated Standing = "simulated" // a check ran on made-up evidence; means exposed
+)
+
+// Layer is one layer of the stack in a trust statement.
+type Layer struct {
+	Layer    string   `json:"layer"`    // one of the seven names below
+	Standing Standing `json:"standing"` // where it stands
+	By       string   `json:"by"`       // the checks it rests on, or "none"
+	Words    string   `json:"words"`    // one sentence for a person
+}
+
+// The layers of every trust statement, from the bottom up.
+const (
+	LayerCPU        = "CPU"
+	LayerFirmware   = "firmware"
+	LayerHypervisor = "hypervisor"
+	LayerHostKernel = "host kernel"
+	LayerKeepKernel = "Keep kernel"
+	LayerRuntime    = "Keep runtime"
+	LayerWorkload   = "workload"
+)
+
+// TrustStatement says for each layer of the stack where it stands, after the
+// appraisal that gave claims, or un, and the verdict v.
+//
+// It never says more than was checked: claims that no verifier made, a verdict
+// that is not OK, a platform that does not fit, or a missing row give the
+// statement of a Keep of which nothing is known, in which every layer that
+// could see inside is exposed. Whether claims are good enough is for package
+// policy to say.
+func TrustStatement(platform string, claims *Claims, un *Unattested, v Verdict) []Layer {
+	switch {
+	case claims == nil && un != nil && un.Platform == platform && platform == PlatformProcess:
+		return unattested("no evidence exists for a plain process", false)
+	case claims == nil && un != nil && un.Platform == platform && platform == PlatformVM:
+		return unattested("no evidence exists for a plain VM", true)
+	case un != nil || !claims.Verified() || claims.Platform != platform || !v.OK():
+		return unattested("nothing was verified", false)
+	case claims.Simulated || platform == PlatformSim:
+		return simulated(v)
+	case claims.Debug:
+		return unattested("the Keep may be debugged by its host", true)
+	case platform == PlatformSNP || platform == PlatformTDX:
+		return confidentialVM(platform, v)
+	}
+	// sgx and vtpm get their own statements with their verifiers.
+	return unattested("no statement exists for platform "+platform, false)
+}
+
+// unattested is the statement for a host that can see everything.
+func unattested(why string, ownKernel bool) []Layer {
+	keepKernel := Layer{LayerKeepKernel, StandExposed, "none", "the Keep runs on the host's kernel, which can read and change it"}
+	if ownKernel {
+		keepKernel = Layer{LayerKeepKernel, StandExposed, "none", "the Keep has a kernel of its own, but nothing proves which one"}
+	}
+	return []Layer{
+		{LayerCPU, StandAssumed, "none", "any CPU; " + why},
+		{LayerFirmware, StandExposed, "none", "the host's firmware can read and change the Keep"},
+		{LayerHypervisor, StandExposed, "none", "whoever runs the machine can read and change the Keep"},
+		{LayerHostKernel, StandExposed, "none", "the host can see inside: memory, keys, input and output"},
+		keepKernel,
+		{LayerRuntime, StandExposed, "none", "nothing proves which Keep runtime this is"},
+		{LayerWorkload, StandExposed, "none", "the host can read and change the workload; it is isolated from the host only for the host's sake"},
+	}
+}
+
+// simulated is the statement for platform sim: real checks of made-up evidence.
+func simulated(v Verdict) []Layer {
+	const open = "the host can see inside: this is a simulation"
+	return []Layer{
+		{LayerCPU, StandSimulated, by(v, "chain", "signature", "chip"), "made-up hardware under a throw-away root; proves nothing"},
+		{LayerFirmware, StandSimulated, by(v, "tcb"), "made-up firmware level; proves nothing"},
+		{LayerHypervisor, StandExposed, "none", open},
+		{LayerHostKernel, StandExposed, "none", open},
+		{LayerKeepKernel, StandExposed, "none", "the Keep runs on the host's kernel, which can read and change it"},
+		{LayerRuntime, StandSimulated, by(v, "measurement"), "the holder of the root says that it started this Keep runtime"},
+		{LayerWorkload, StandExposed, "none", "the host can read and change the workload"},
+	}
+}
+
+// confidentialVM is the statement for a VM whose memory the CPU encrypts. A
+// layer is verified only if every row that it rests on has passed.
+func confidentialVM(platform string, v Verdict) []Layer {
+	layers := []Layer{
+		{LayerCPU, StandVerified, by(v, "chain", "dates", "signature", "chip", "revocation"), "genuine, by the vendor's signature up to its root"},
+		{LayerFirmware, StandVerified, by(v, "tcb", "tcb-floor"), "at a level the vendor has certified and not below the floor"},
+		{LayerHypervisor, StandExcluded, by(v, "debug", "migration", "vmpl"), "cannot read the Keep's memory, and debugging and migration are off"},
+		{LayerHostKernel, StandExcluded, by(v, "debug", "migration", "vmpl"), "cannot read the Keep's memory; it sees timing, sizes in classes and dialled addresses"},
+		{LayerKeepKernel, StandVerified, by(v, "measurement"), "part of the launch measurement of an accepted release"},
+		{LayerRuntime, StandVerified, by(v, "measurement", "host-data", "report-data"), "part of the launch measurement of an accepted release, and bound to this connection"},
+		{LayerWorkload, StandAssumed, "none", "your own; sent to this Keep alone, after the checks above"},
+	}
+	if platform == PlatformTDX {
+		layers[0].By = by(v, "chain", "dates", "signature", "revocation")
+		layers[2].By = by(v, "debug", "migration")
+		layers[3].By = layers[2].By
+	}
+	for i := range layers {
+		if layers[i].Standing != StandAssumed && layers[i].By == notAll {
+			layers[i] = Layer{layers[i].Layer, StandExposed, "none", "a check that this would rest on was not made or gave a warning"}
+		}
+	}
+	return layers
+}
+
+// notAll is what by returns when a row is missing or has not fully passed.
+const notAll = "none"
+
+// by joins the full names of the rows that end in the given names, if each of
+// them is there and has passed.
+func by(v Verdict, names ...string) string {
+	var found []string
+	for _, name := range names {
+		ok := false
+		for _, r := range v {
+			if strings.HasSuffix(r.Check, "."+name) && (r.Outcome == Pass || r.Outcome == Simulated) {
+				found, ok = append(found, r.Check), true
+				break
+			}
+		}
+		if !ok {
+			return notAll
+		}
+	}
+	return strings.Join(found, ", ")
+}
