@@ -358,9 +358,11 @@ type hostFile struct {
 func (f *hostFile) close() { unix.Close(f.fd) }
 
 func (f *hostFile) readAt(p []byte, off uint64) (int, errno) {
+	// No file is that long, but the kernel says EINVAL instead of nothing.
+	p = p[:min(uint64(len(p)), math.MaxInt64-min(off, math.MaxInt64))]
 	n := 0
 	for n < len(p) {
-		m, err := unix.Pread(f.fd, p[n:], int64(min(off+uint64(n), math.MaxInt64)))
+		m, err := unix.Pread(f.fd, p[n:], int64(off+uint64(n)))
 		switch {
 		case err == unix.EINTR:
 			continue
