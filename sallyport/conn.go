@@ -165,7 +165,7 @@ func (c *Conn) linger() {
 	c.readMu.Lock()
 	defer c.readMu.Unlock()
 	defer c.end()
-	_ = c.st.SetReadDeadline(time.Now().Add(lingerTime))
+	_ = c.st.SetReadDeadline(time.Now().Add(c.s.timing.linger))
 	buf := make([]byte, 1024)
 	for total := 0; total <= lingerBytes; {
 		n, err := c.st.Read(buf)

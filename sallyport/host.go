@@ -46,10 +46,14 @@ type Host struct {
 // no deadline. On error, and when the session ends, ch is closed, unless it is
 // a [*Line].
 func ConnectHost(ctx context.Context, ch io.ReadWriteCloser, h Handler, opt HostOptions) (*Host, error) {
+	return connectHost(ctx, ch, h, opt, hostTiming())
+}
+
+func connectHost(ctx context.Context, ch io.ReadWriteCloser, h Handler, opt HostOptions, tm timing) (*Host, error) {
 	if h == nil {
 		return nil, fmt.Errorf("sallyport: a host needs a handler")
 	}
-	s, err := connect(ctx, ch, roleHost, lower(opt.MaxBuffered, maxBuffered))
+	s, err := connect(ctx, ch, roleHost, lower(opt.MaxBuffered, maxBuffered), tm)
 	if err != nil {
 		return nil, err
 	}
@@ -119,8 +123,10 @@ func (h *Host) SendHints(ctx context.Context, hints []Hint) error {
 }
 
 func empty(b []byte) error {
-	_, err := decode[emptyMessage](b)
-	return err
+	if _, err := decode[emptyMessage](b); err != nil {
+		return malformed
+	}
+	return nil
 }
 
 // malformed is all that a sender of a wrong message is told.

@@ -35,7 +35,11 @@ type Keep struct {
 // allows, 60 s at most if that has no deadline. On error, and when the session
 // ends, ch is closed, unless it is a [*Line].
 func ConnectKeep(ctx context.Context, ch io.ReadWriteCloser) (*Keep, error) {
-	s, err := connect(ctx, ch, roleKeep, maxBuffered)
+	return connectKeep(ctx, ch, keepTiming())
+}
+
+func connectKeep(ctx context.Context, ch io.ReadWriteCloser, tm timing) (*Keep, error) {
+	s, err := connect(ctx, ch, roleKeep, maxBuffered, tm)
 	if err != nil {
 		return nil, err
 	}
@@ -201,8 +205,8 @@ func (k *Keep) answerHost(_ context.Context, kd kind, body []byte) ([]byte, func
 	case kindHints:
 		return nil, nil, k.takeHints(body)
 	case kindAttach:
-		if empty(body) != nil {
-			return nil, nil, malformed
+		if err := empty(body); err != nil {
+			return nil, nil, err
 		}
 		return nil, k.enqueue, nil
 	case kindAccepted:

@@ -91,29 +91,37 @@ const (
 	// fillerEvery is after how many unanswered preambles a filler is sent.
 	fillerEvery = 10
 
-	// headerTime is how long a stream may take from its first byte to the end
-	// of its message (slow-loris).
-	headerTime = 10 * time.Second
-	// replyTime is the longest wait for an answer where the caller's context
-	// has no earlier deadline.
-	replyTime = 60 * time.Second
-	// handlerTime is how long the host's handler may take for one request.
-	handlerTime = 45 * time.Second
 	// lastWordTime is how long a Keep waits for its host to take its end.
 	lastWordTime = 5 * time.Second
-
-	// heartbeatEvery is the distance of heartbeats, and the unit in which
-	// silence is counted: in ticks, not by the clock, so that an end that was
-	// itself stopped for an hour does not blame the other.
-	heartbeatEvery = 15 * time.Second
-	// hostPatience and keepPatience are the ticks of silence after which an
-	// end gives up: 90 s, and 10 min for the Keep, which loses nothing by
-	// waiting while somebody has suspended its host.
-	hostPatience = 6
-	keepPatience = 40
-
-	// lingerTime and lingerBytes bound what a stream that was closed here
-	// still takes from a peer that goes on; after either it is reset.
-	lingerTime  = 60 * time.Second
+	// lingerBytes bounds what a stream that was closed here still takes from a
+	// peer that goes on writing; then it is reset.
 	lingerBytes = 64 << 10
 )
+
+// timing is what a session waits for. Tests shorten it.
+type timing struct {
+	header  time.Duration // from a stream's first byte to the end of its message (slow-loris)
+	handler time.Duration // for the host's handler to serve one request
+	reply   time.Duration // for an answer, where the caller's context has no earlier deadline
+	linger  time.Duration // for the peer to end a stream that was closed here
+	pulse   time.Duration // between heartbeats, and the unit in which silence is counted
+	// patience is the number of pulses without a frame after which an end
+	// gives up. Pulses are counted, not the clock, so that an end that was
+	// itself stopped for an hour does not blame the other.
+	patience int
+}
+
+func hostTiming() timing {
+	return timing{
+		header: 10 * time.Second, handler: 45 * time.Second, reply: 60 * time.Second,
+		linger: 60 * time.Second, pulse: 15 * time.Second, patience: 6,
+	}
+}
+
+// keepTiming is more patient: a Keep loses nothing by waiting ten minutes for
+// a host that somebody has suspended.
+func keepTiming() timing {
+	t := hostTiming()
+	t.patience = 40
+	return t
+}

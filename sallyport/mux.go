@@ -59,6 +59,7 @@ type muxConn struct {
 	incoming int // those among streams that the peer opened
 	buffered int
 	limit    int      // of buffered
+	reads    int      // counts reads of any stream
 	resets   []uint32 // streams that yamux is still to be told are reset
 	toReset  []uint32 // streams that the peer is still to be told are reset
 	telling  bool     // a goroutine tells it
@@ -69,13 +70,13 @@ type muxConn struct {
 type streamState struct {
 	fin      bool // the peer has ended its direction
 	buffered int  // bytes that were handed to yamux and not read from it
+	lastRead int  // muxConn.reads when something was last read from it
 }
 
 func newMuxConn(l *Line, self role, limit int) *muxConn {
 	return &muxConn{
 		line: l, self: self, limit: limit,
 		closed: make(chan struct{}), wake: make(chan struct{}, 1),
-		wbuf:    make([]byte, 0, muxHeader+maxFrame),
 		streams: make(map[uint32]*streamState),
 	}
 }
@@ -209,8 +210,10 @@ func (m *muxConn) frame() error {
 		}
 		m.lastSYN = id
 		if !m.admit(id) {
-			// Nothing of it reaches yamux; its data is dropped below.
-			m.tell(id)
+			// Nothing of it reaches yamux, and its data will be dropped. The
+			// reader waits until the peer takes the reset: a flood stops
+			// itself.
+			return m.line.write(resetFrame(id), m.closed)
 		}
 	}
 	m.body, m.skip = 0, false
@@ -241,7 +244,7 @@ func (m *muxConn) admit(id uint32) bool {
 		return false
 	}
 	m.incoming++
-	m.streams[id] = &streamState{}
+	m.streams[id] = &streamState{lastRead: m.reads}
 	return true
 }
 
@@ -260,12 +263,7 @@ func (m *muxConn) account(id uint32, flags uint16, n int) bool {
 	m.buffered += n
 	victim := uint32(0)
 	if m.buffered > m.limit {
-		most := 0
-		for v, st := range m.streams {
-			if st.buffered > most {
-				victim, most = v, st.buffered
-			}
-		}
+		victim = m.stalled()
 		m.drop(victim)
 	}
 	m.mu.Unlock()
@@ -273,6 +271,25 @@ func (m *muxConn) account(id uint32, flags uint16, n int) bool {
 		m.reset(victim)
 	}
 	return victim != id
+}
+
+// stalled chooses the stream to give up when too much is unread: of those that
+// hold something worth freeing, the one that nobody has read from for longest,
+// so that a stream which is being read is not punished for being fast.
+func (m *muxConn) stalled() uint32 {
+	victim, any := uint32(0), uint32(0)
+	for id, s := range m.streams {
+		if s.buffered >= m.limit/maxStreams && (victim == 0 || s.lastRead < m.streams[victim].lastRead) {
+			victim = id
+		}
+		if any == 0 || s.buffered > m.streams[any].buffered {
+			any = id
+		}
+	}
+	if victim == 0 {
+		return any
+	}
+	return victim
 }
 
 // drop forgets a stream; m.mu is held.
@@ -303,6 +320,8 @@ func (m *muxConn) consumed(id uint32, n int) {
 		n = min(n, s.buffered)
 		s.buffered -= n
 		m.buffered -= n
+		m.reads++
+		s.lastRead = m.reads
 	}
 }
 
@@ -403,5 +422,5 @@ func (m *muxConn) Write(p []byte) (int, error) {
 func (m *muxConn) opened(id uint32) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.streams[id] = &streamState{}
+	m.streams[id] = &streamState{lastRead: m.reads}
 }

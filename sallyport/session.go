@@ -37,8 +37,7 @@ type session struct {
 	serve  func(ctx context.Context, k kind, body []byte) (answer []byte, raw func(*Conn), err error)
 	takes  map[kind]int // kinds this end serves, with their limits
 	limits map[kind]int // kinds this end opens, with their limits
-	pulse  time.Duration
-	wait   int // ticks of silence
+	timing timing
 }
 
 // kindLimits are the limits of kinds that only one end opens.
@@ -63,22 +62,24 @@ func limitsOf(kinds []kind) map[kind]int {
 
 // connect runs the preamble and puts a mux on the line. The caller sets serve
 // and calls run.
-func connect(ctx context.Context, ch io.ReadWriteCloser, r role, buffered int) (*session, error) {
+func connect(ctx context.Context, ch io.ReadWriteCloser, r role, buffered int, tm timing) (*session, error) {
 	line, own := lineOf(ch)
 	s := &session{
 		role: r, line: line, own: own,
 		opening: make(chan struct{}, 1), done: make(chan struct{}),
-		counts: make(map[kind]int), pulse: heartbeatEvery,
+		counts: make(map[kind]int), timing: tm,
 	}
-	s.takes, s.limits, s.wait = limitsOf(hostOpens), limitsOf(keepOpens), keepPatience
+	s.takes, s.limits = limitsOf(hostOpens), limitsOf(keepOpens)
 	if r == roleHost {
-		s.takes, s.limits, s.wait = s.limits, s.takes, hostPatience
+		s.takes, s.limits = s.limits, s.takes
 	}
-	if err := line.attach(ctx); err != nil {
-		return nil, err
+	err := line.attach(ctx)
+	if err == nil {
+		if err = shake(ctx, line, r); err != nil {
+			line.detach()
+		}
 	}
-	if err := shake(ctx, line, r); err != nil {
-		line.detach()
+	if err != nil {
 		if own {
 			_ = line.Close()
 		}
@@ -96,7 +97,7 @@ func (s *session) muxConfig() *yamux.Config {
 	return &yamux.Config{
 		AcceptBacklog:          maxStreams,
 		KeepAliveInterval:      time.Hour, // must be set; not used
-		ConnectionWriteTimeout: time.Duration(s.wait) * s.pulse,
+		ConnectionWriteTimeout: s.patience(),
 		MaxStreamWindowSize:    streamWindow,
 		LogOutput:              io.Discard, // the peer chooses what would be logged
 	}
@@ -167,6 +168,11 @@ func (s *session) Close() error {
 	return nil
 }
 
+// patience is how long the peer may be silent, or not take what is written.
+func (s *session) patience() time.Duration {
+	return time.Duration(s.timing.patience) * s.timing.pulse
+}
+
 func (s *session) name() string {
 	if s.role == roleHost {
 		return "host"
@@ -218,7 +224,7 @@ func (s *session) accept() {
 // answer serves one stream of the peer: message, answer, and then the raw
 // stream if it is one.
 func (s *session) answer(c *Conn) {
-	_ = c.SetDeadline(time.Now().Add(headerTime))
+	_ = c.SetDeadline(time.Now().Add(s.timing.header))
 	k, body, err := readMessage(c, func(k kind) bool { return s.takes[k] > 0 })
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		c.abort() // slow-loris: not worth another minute of lingering
@@ -231,12 +237,12 @@ func (s *session) answer(c *Conn) {
 	}
 	_ = c.SetDeadline(time.Time{})
 	if !s.take(k|served, s.takes[k]) {
-		_ = c.SetWriteDeadline(time.Now().Add(headerTime))
+		_ = c.SetWriteDeadline(time.Now().Add(s.timing.header))
 		_ = writeReply(c, k, nil, &RemoteError{CodeLimit, fmt.Sprintf("at most %d of kind %d at once", s.takes[k], k)})
 		_ = c.Close()
 		return
 	}
-	ctx, cancel := context.WithTimeout(s.ctx, handlerTime)
+	ctx, cancel := context.WithTimeout(s.ctx, s.timing.handler)
 	reply, raw, err := s.serve(ctx, k, body)
 	cancel()
 	if raw != nil {
@@ -244,7 +250,7 @@ func (s *session) answer(c *Conn) {
 	} else {
 		s.give(k | served) // before the answer: the next request may follow it at once
 	}
-	_ = c.SetWriteDeadline(time.Now().Add(headerTime))
+	_ = c.SetWriteDeadline(time.Now().Add(s.timing.header))
 	werr := writeReply(c, k, reply, err)
 	_ = c.SetWriteDeadline(time.Time{})
 	if raw != nil {
@@ -278,7 +284,7 @@ func (s *session) request(ctx context.Context, k kind, body []byte, raw bool) (*
 	if !s.take(k, s.limits[k]) {
 		return nil, nil, &RemoteError{CodeLimit, fmt.Sprintf("this end allows %d of kind %d at once", s.limits[k], k)}
 	}
-	ctx, cancel := context.WithTimeout(ctx, replyTime)
+	ctx, cancel := context.WithTimeout(ctx, s.timing.reply)
 	type result struct {
 		c    *Conn
 		body []byte
@@ -400,7 +406,7 @@ func (s *session) open(ctx context.Context) (*Conn, error) {
 
 // heartbeat sends a sign of life and looks for the peer's. Any frame is one.
 func (s *session) heartbeat() {
-	t := time.NewTicker(s.pulse)
+	t := time.NewTicker(s.timing.pulse)
 	defer t.Stop()
 	last, silent := uint64(0), 0
 	for {
@@ -411,12 +417,12 @@ func (s *session) heartbeat() {
 		}
 		if now := s.mc.frames.Load(); now != last {
 			last, silent = now, 0
-		} else if silent++; silent >= s.wait {
-			s.fail(fmt.Errorf("sallyport: nothing came from the other end for %v; it is stopped or gone", time.Duration(s.wait)*s.pulse))
+		} else if silent++; silent >= s.timing.patience {
+			s.fail(fmt.Errorf("sallyport: nothing came from the other end for %v; it is stopped or gone", s.patience()))
 			return
 		}
 		go func() {
-			ctx, cancel := context.WithTimeout(s.ctx, time.Duration(s.wait)*s.pulse)
+			ctx, cancel := context.WithTimeout(s.ctx, s.patience())
 			defer cancel()
 			// Its answer is a frame like any other; without one, silence
 			// is counted above. The kind's limit bounds the goroutines.
