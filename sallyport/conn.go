@@ -47,6 +47,7 @@ type Conn struct {
 	remote net.Addr
 
 	readMu  sync.Mutex
+	writeMu sync.Mutex // keeps the pieces of one Write together
 	closed  atomic.Bool
 	halved  atomic.Bool
 	once    sync.Once
@@ -84,6 +85,8 @@ func (c *Conn) Read(p []byte) (int, error) {
 
 // Write writes all of p or returns an error.
 func (c *Conn) Write(p []byte) (int, error) {
+	c.writeMu.Lock()
+	defer c.writeMu.Unlock()
 	total := 0
 	for total < len(p) {
 		if c.closed.Load() || c.halved.Load() {

@@ -35,7 +35,7 @@ type Host struct {
 	started atomic.Bool
 	exited  atomic.Bool
 	logMu   sync.Mutex
-	logs    int
+	logs    [len(logNames)]int // per code
 
 	lmu       sync.Mutex
 	listeners map[uint32]net.Listener
@@ -177,8 +177,8 @@ func (h *Host) takeLog(body []byte) error {
 	// Held over the call: codes reach the handler one at a time, in order.
 	h.logMu.Lock()
 	defer h.logMu.Unlock()
-	if h.logs++; h.logs > maxLogs {
-		return &RemoteError{CodeLimit, "too many lifecycle codes"}
+	if h.logs[m.Code]++; h.logs[m.Code] > maxLogs {
+		return &RemoteError{CodeLimit, "that lifecycle code has come too often"}
 	}
 	h.h.Log(LogCode(m.Code))
 	return nil

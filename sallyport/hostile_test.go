@@ -558,6 +558,7 @@ func TestHostRefusesWhatKeepsMayNotAsk(t *testing.T) {
 		want("lifecycle code", message(kindLog, codeMessage{1}), CodeOK)
 	}
 	want("a flood of them", message(kindLog, codeMessage{1}), CodeLimit)
+	want("another code after the flood", message(kindLog, codeMessage{7}), CodeOK)
 	for range maxQuotes {
 		st, err := ys.OpenStream()
 		must(t, err)

@@ -27,7 +27,8 @@ type Keep struct {
 	lastID uint32
 	ls     map[uint32]*Listener
 
-	logs    chan LogCode
+	logs    chan LogCode // holds all that may ever be logged
+	logged  [len(logNames)]int
 	logIdle chan chan struct{}
 }
 
@@ -50,7 +51,7 @@ func connectKeep(ctx context.Context, ch io.ReadWriteCloser, tm timing) (*Keep, 
 		// for the order in which goroutines run.
 		attaches: make(chan *Conn, MaxAttach),
 		ls:       make(map[uint32]*Listener),
-		logs:     make(chan LogCode, maxLogQueue),
+		logs:     make(chan LogCode, maxLogs*len(logNames)),
 		logIdle:  make(chan chan struct{}),
 	}
 	s.serve = k.answerHost
@@ -124,15 +125,16 @@ func (k *Keep) Spool(ctx context.Context, sealed []byte) error {
 	return err
 }
 
-// Log tells the host a lifecycle code, in order, without waiting. Codes that a
-// host does not take are dropped after the 32nd.
+// Log tells the host a lifecycle code, in order, without waiting. Of each code
+// the first 16 in a session are told; those of client sessions come oftener.
 func (k *Keep) Log(code LogCode) {
 	if !code.Valid() {
 		return
 	}
-	select {
-	case k.logs <- code:
-	default:
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.logged[code]++; k.logged[code] <= maxLogs {
+		k.logs <- code // never waits: there is room for all
 	}
 }
 
@@ -144,11 +146,9 @@ func (k *Keep) sendLogs() {
 		case code := <-k.logs:
 			_, _, _ = k.request(k.ctx, kindLog, encode(codeMessage{uint16(code)}), false)
 		case idle := <-k.logIdle:
-			if len(k.logs) > 0 {
-				// Exit waits for the codes that were logged before it.
-				for len(k.logs) > 0 {
-					_, _, _ = k.request(k.ctx, kindLog, encode(codeMessage{uint16(<-k.logs)}), false)
-				}
+			// Exit waits for the codes that were logged before it.
+			for len(k.logs) > 0 {
+				_, _, _ = k.request(k.ctx, kindLog, encode(codeMessage{uint16(<-k.logs)}), false)
 			}
 			close(idle)
 		case <-k.done:

@@ -71,13 +71,12 @@ const (
 	MaxSpool = 2 << 20
 	// MaxHints is the number of hints.
 	MaxHints = 16
-	// maxStarts of the Steward's address.
+	// maxSteward is the length of the Steward's address.
 	maxSteward = 2048
-	// maxLogs bounds the lifecycle codes of one session. A Keep has a dozen
-	// to say; one that says hundreds floods the host's event stream.
-	maxLogs = 256
-	// maxLogQueue is how many codes wait in the Keep for a slow host.
-	maxLogQueue = 32
+	// maxLogs is how often each lifecycle code is told in one session. Most
+	// come once; those of sessions come as often as clients do, and would
+	// flood the host's event stream or push out the others.
+	maxLogs = 16
 )
 
 // Times.

@@ -73,7 +73,7 @@ func (l *Line) Close() error {
 // the ends of a sallyport do not use them, and nobody else should.
 func (l *Line) Read([]byte) (int, error) { return 0, errors.ErrUnsupported }
 
-// Write: see Read.
+// Write is not for use; see Read.
 func (l *Line) Write([]byte) (int, error) { return 0, errors.ErrUnsupported }
 
 // lineOf gives the line of a channel and whether it was made here, in which

@@ -42,7 +42,8 @@ const (
 )
 
 // LogCode is one of a fixed set of lifecycle events that a Keep may show its
-// host. It carries no text: what a workload does stays inside.
+// host. It carries no text: what a workload does stays inside. The codes are
+// in code.go and in SPEC.md.
 type LogCode uint16
 
 // ExitCode says how a Keep ended; exit codes and panics of a workload stay
@@ -56,10 +57,19 @@ const (
 )
 
 // Handler is what a host offers to one Keep. Every argument comes from a Keep
-// that the host does not trust; each method is called on its own goroutine and
-// must honour ctx.
+// that the host does not trust; names and addresses are ASCII without spaces
+// and bounded, no more. Each method is called on its own goroutine and must
+// return soon after ctx ends, which is after 45 s, when the session ends, or
+// when the method has returned: nothing that it returns may depend on ctx.
+//
+// An error travels to the Keep as a code and a short text. An error that is or
+// wraps a [*RemoteError] chooses both; of others the code is found from the
+// system's error number, a timeout or a name that does not exist, and is
+// [CodeInternal] otherwise. The text is the error's: it must hold no secret.
 type Handler interface {
 	// Dial opens a TCP connection for the Keep, if the host's policy allows.
+	// The connection is relayed and closed here; it should have CloseWrite,
+	// as *net.TCPConn has, or an end of the Keep's direction closes it whole.
 	Dial(ctx context.Context, to Endpoint, purpose DialPurpose) (net.Conn, error)
 	// Listen opens a TCP listener for the guest's endpoint at; publish, if
 	// not empty, is where the owner would like it to be on the host
@@ -70,7 +80,7 @@ type Handler interface {
 	Quote(ctx context.Context, reportData [64]byte) ([]byte, error)
 	// Spool keeps the sealed record of the Keep's end (opaque bytes).
 	Spool(ctx context.Context, sealed []byte) error
-	// Log takes a lifecycle code.
+	// Log takes a lifecycle code; codes arrive one at a time, in order.
 	Log(code LogCode)
 	// Exit takes the Keep's last word; the channel closes after it.
 	Exit(code ExitCode)

@@ -338,3 +338,67 @@ func TestLogsArriveInOrderBeforeExit(t *testing.T) {
 		}
 	})
 }
+
+// TestThousandTunnels is the load of an agent's busiest hour on one Keep.
+func TestThousandTunnels(t *testing.T) {
+	hc, kc := socketPair(t)
+	host, keep := startedPair(t, hc, kc, &testHandler{})
+	ctx := testContext(t)
+	go func() {
+		for {
+			c, err := keep.AcceptAttach(ctx)
+			if err != nil {
+				return
+			}
+			go func() {
+				_, _ = io.Copy(c, c)
+				_ = c.Close()
+			}()
+		}
+	}()
+	var wg sync.WaitGroup
+	for i := range 1000 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			c, err := host.Attach(ctx)
+			if err != nil {
+				t.Errorf("tunnel %d: %v", i, err)
+				return
+			}
+			data := pattern(2000 + i)
+			for range 3 {
+				got := make([]byte, len(data))
+				if _, err := c.Write(data); err != nil {
+					t.Errorf("tunnel %d: %v", i, err)
+				}
+				if _, err := io.ReadFull(c, got); err != nil || !bytes.Equal(got, data) {
+					t.Errorf("tunnel %d: %v", i, err)
+				}
+			}
+			_ = c.Close()
+		}()
+	}
+	wg.Wait()
+	eventually(t, "streams are gone", func() bool {
+		return len(host.mc.snapshot()) == 0 && len(keep.mc.snapshot()) == 0
+	})
+}
+
+// Codes of client sessions, however many, must not push out the others.
+func TestLogFloodKeepsTheOtherCodes(t *testing.T) {
+	hc, kc := socketPair(t)
+	h := &testHandler{}
+	_, keep := startedPair(t, hc, kc, h)
+	for range 5000 {
+		keep.Log(LogSessionOpen)
+		keep.Log(LogAttested)
+	}
+	keep.Log(LogClaimed)
+	must(t, keep.Exit(testContext(t), ExitEnded))
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.logs) != 2*maxLogs+1 || h.logs[2*maxLogs] != LogClaimed {
+		t.Fatalf("host has %v", h.logs)
+	}
+}
