@@ -96,9 +96,9 @@ var layers = []struct {
 	{"attest/attesttest…", []string{"attest…", "internal/claims"}},
 	{"attest/sim/simhw", []string{"attest", "attest/sim", "attest/internal…"}},
 	{"attest/…", []string{"attest", "attest/internal…", "internal/claims"}},
-	{"measure", []string{"attest"}},
+	{"measure", []string{"attest", "attest/sim", "internal/dsse"}},
 	{"policy", []string{"attest", "internal/claims"}},
-	{"audit", []string{"attest", "policy", "workload"}},
+	{"audit", []string{"attest", "policy", "workload", "internal/dsse", "internal/detcbor"}},
 
 	// What runs inside the TEE. The client's side (TOML), the host's side
 	// (agent, loader) and verifiers are out of reach.
