@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"syscall"
 )
 
 func main() {
@@ -52,6 +53,12 @@ func main() {
 func connection(name string) (net.Conn, error) {
 	for fd, n := range strings.Split(os.Getenv("FD_NAMES"), ":") {
 		if n == name {
+			// Descriptors begin blocking, as C expects. Go must be told
+			// that this one is not, or waiting for it would stop all
+			// goroutines.
+			if err := syscall.SetNonblock(fd, true); err != nil {
+				return nil, err
+			}
 			return net.FileConn(os.NewFile(uintptr(fd), name))
 		}
 	}
