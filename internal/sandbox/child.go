@@ -21,7 +21,8 @@ type Child struct {
 	// Args are the arguments after argv[0]; the encoded Spec is appended as
 	// the last one.
 	Args []string
-	// Env is the child's whole environment.
+	// Env is the child's whole environment; nil means what its Go runtime
+	// needs to know so that it does not read and hold files of the host.
 	Env []string
 	// Control becomes descriptor 3 of the child. The caller keeps its own
 	// copy and closes it.
@@ -48,6 +49,13 @@ func StartChild(spec *Spec, c Child) (*os.Process, error) {
 	if err := closeOnExecAll(); err != nil {
 		return nil, err
 	}
+	for _, l := range spec.Limits {
+		// Through package syscall, which otherwise would give the child
+		// the limit on open files that this process began with.
+		if err := syscall.Setrlimit(l.Resource, &syscall.Rlimit{Cur: l.Value, Max: l.Value}); err != nil {
+			return nil, fmt.Errorf("limit the Keep's %s to %d: %w", l.Name, l.Value, err)
+		}
+	}
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return nil, fmt.Errorf("start engine child: %w", err)
@@ -62,7 +70,7 @@ func StartChild(spec *Spec, c Child) (*os.Process, error) {
 	argv := append([]string{"keep"}, c.Args...)
 	attr := &os.ProcAttr{Env: c.Env, Files: files, Dir: "/"}
 	if attr.Env == nil {
-		attr.Env = []string{} // nil would mean the parent's own
+		attr.Env = RuntimeEnv(os.Getenv("GOMAXPROCS"))
 	}
 	argv = append(argv, string(arg))
 	if spec.PIDNS {
@@ -71,6 +79,17 @@ func StartChild(spec *Spec, c Child) (*os.Process, error) {
 	}
 	attr.Sys = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return startFromLastingThread(argv, attr)
+}
+
+// RuntimeEnv is the environment of a Keep's process. It keeps the Go runtime
+// from looking for the control group's share of processors, whose files it
+// would hold open, and gives it that share instead: maxProcs, unless it is "".
+func RuntimeEnv(maxProcs string) []string {
+	env := []string{"GODEBUG=containermaxprocs=0,updatemaxprocs=0"}
+	if maxProcs != "" {
+		env = append(env, "GOMAXPROCS="+maxProcs)
+	}
+	return env
 }
 
 // closeOnExecAll keeps the child from inheriting what this process itself

@@ -21,7 +21,15 @@ type reach struct {
 	dirs       bool // the lent directories
 	cacheRead  bool
 	cacheWrite bool
+	// signals leaves out the rules that came with version 6, which keep
+	// signals and abstract sockets inside: the parent must be able to end
+	// its child, which lives in another domain. No socket call is allowed to
+	// it, and the only signals are to itself and through a held pidfd.
+	signals bool
 }
+
+// lastUnscoped is the last Landlock version that says nothing about signals.
+const lastUnscoped = 5
 
 // restrictLandlock puts a Landlock layer on every thread: no file but those of
 // r, no TCP port, no signal and no abstract socket outside (as far as the
@@ -32,6 +40,9 @@ func restrictLandlock(spec *Spec, r reach) (Layer, error) {
 		return Layer{"landlock", false, "the kernel has no Landlock; boot Linux 5.13 or later with lsm=landlock"}, nil
 	}
 	v := min(spec.LandlockABI, len(landlockConfigs)-1)
+	if r.signals {
+		v = min(v, lastUnscoped)
+	}
 	var rules []landlock.Rule
 	if r.dirs {
 		for i, d := range spec.Dirs {

@@ -20,4 +20,6 @@ const (
 	// maxDescriptors bounds the loop over descriptors on kernels without
 	// close_range(2); the loader allows a Keep far fewer.
 	maxDescriptors = 65536
+	// maxLimits is how many resource limits Linux has (RLIM_NLIMITS).
+	maxLimits = 16
 )

@@ -35,7 +35,7 @@ func SealParent(spec *Spec) ([]Layer, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := restrictLandlock(spec, reach{})
+	l, err := restrictLandlock(spec, reach{signals: true})
 	if err != nil {
 		return nil, err
 	}

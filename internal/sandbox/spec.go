@@ -42,11 +42,22 @@ type Spec struct {
 	// they seal themselves, or 0 to stay. It is set where the Keep needs
 	// real root to build its root directory.
 	DropTo int `json:"drop_to,omitempty"`
+	// Limits are resource limits that StartChild sets on the Keep, and that
+	// the child inherits. The Keep lowers them itself because that needs no
+	// privilege, where the loader would need one.
+	Limits []Limit `json:"limits,omitempty"`
 	// Dirs are the lent directories. Inside they are /dirs/0, /dirs/1, …
 	Dirs []Mount `json:"dirs,omitempty"`
 	// Cache is the directory for compiled code, /cache inside; nil means
 	// that there is none.
 	Cache *Mount `json:"cache,omitempty"`
+}
+
+// Limit is one resource limit, soft and hard (getrlimit(2)).
+type Limit struct {
+	Resource int    `json:"resource"` // RLIMIT_ number
+	Name     string `json:"name"`     // for people
+	Value    uint64 `json:"value"`
 }
 
 // Mount is one host directory that the Keep sees.
@@ -153,6 +164,9 @@ func (s *Spec) check() error {
 	}
 	if s.DropTo < 0 {
 		return fmt.Errorf("sandbox spec asks for user ID %d, which cannot be", s.DropTo)
+	}
+	if len(s.Limits) > maxLimits {
+		return fmt.Errorf("sandbox spec has %d resource limits, at most %d can be", len(s.Limits), maxLimits)
 	}
 	for i, d := range s.Dirs {
 		if err := d.check(); err != nil {

@@ -91,21 +91,31 @@ func awaitEnd(ctx context.Context, pidfd, pid int) error {
 // startTime is when a process began, in clock ticks since boot
 // (proc_pid_stat(5), field 22). A zombie counts as ended.
 func startTime(pid int) (uint64, error) {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	fields, err := statFields(pid)
 	if err != nil {
 		return 0, err
+	}
+	return strconv.ParseUint(string(fields[19]), 10, 64)
+}
+
+// statFields are the fields of a running process from the third, its state,
+// to at least the 22nd (proc_pid_stat(5)).
+func statFields(pid int) ([][]byte, error) {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return nil, err
 	}
 	// The second field, the name, may contain anything; the last ')' ends it.
 	i := bytes.LastIndexByte(b, ')')
 	if i < 0 {
-		return 0, fmt.Errorf("/proc/%d/stat has no process name", pid)
+		return nil, fmt.Errorf("/proc/%d/stat has no process name", pid)
 	}
 	fields := bytes.Fields(b[i+1:])
 	if len(fields) < 20 {
-		return 0, fmt.Errorf("/proc/%d/stat has %d fields after the name, expected at least 20", pid, len(fields))
+		return nil, fmt.Errorf("/proc/%d/stat has %d fields after the name, expected at least 20", pid, len(fields))
 	}
 	if string(fields[0]) == "Z" || string(fields[0]) == "X" {
-		return 0, fmt.Errorf("process %d has ended", pid)
+		return nil, fmt.Errorf("process %d has ended", pid)
 	}
-	return strconv.ParseUint(string(fields[19]), 10, 64)
+	return fields, nil
 }

@@ -19,11 +19,11 @@
 //	fd 4     the read end of a pipe: the sandbox.Spec, then end of file
 //	fd 5 …   mounts of lent and cache directories, on a privileged host
 //
-// The Keep begins in namespaces of its own and waits for the Spec. Limits
-// (rlimits, control groups) and the record for Cleanup are in place before
-// the Spec is written, so a Keep never runs unlimited or unrecorded; if the
-// loader dies before that, the Keep sees the pipe's end and ends. The Keep
-// itself then applies the layers that the Spec names, or ends (see
+// The Keep begins in namespaces of its own and waits for the Spec. Control
+// groups and the record for Cleanup are in place before the Spec is written,
+// so a Keep never runs unlimited or unrecorded; if the loader dies before
+// that, the Keep sees the pipe's end and ends. The Keep itself then lowers its
+// resource limits and applies the layers that the Spec names, or ends (see
 // internal/sandbox): that is why [loader.Keep.Layers] can list them when Start
 // returns.
 //

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -127,19 +128,44 @@ func (k *keep) await() {
 	})
 }
 
-// awaitGroup returns when a killed process group is empty.
+// awaitGroup returns when nothing of a killed process group runs any more.
+// Zombies don't count: they wait for the host's first process to note them.
 func awaitGroup(pgid int) error {
 	deadline := time.Now().Add(goneTimeout)
-	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
-		err := unix.Kill(-pgid, unix.SIGKILL)
-		if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EPERM) {
-			return nil // EPERM: the number has gone to strangers
-		}
+	for pause := time.Millisecond; groupRuns(pgid); pause = min(2*pause, 50*time.Millisecond) {
 		if time.Now().After(deadline) {
 			return fmt.Errorf("processes of Keep %d do not end within %v of being killed", pgid, goneTimeout)
 		}
 		time.Sleep(pause)
 	}
+	return nil
+}
+
+// groupRuns looks through all processes for one of the group.
+func groupRuns(pgid int) bool {
+	if errors.Is(unix.Kill(-pgid, 0), unix.ESRCH) {
+		return false
+	}
+	proc, err := os.Open("/proc")
+	if err != nil {
+		return true // cannot know: the deadline decides
+	}
+	defer proc.Close()
+	names, err := proc.Readdirnames(-1)
+	if err != nil {
+		return true
+	}
+	for _, name := range names {
+		pid, err := strconv.Atoi(name)
+		if err != nil {
+			continue
+		}
+		// A process that vanishes meanwhile, or a zombie, is an error.
+		if fields, err := statFields(pid); err == nil && string(fields[2]) == strconv.Itoa(pgid) {
+			return true
+		}
+	}
+	return false
 }
 
 func exitOf(state *os.ProcessState, oom bool) loader.Exit {

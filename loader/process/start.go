@@ -192,14 +192,12 @@ func (s *start) exec(path string, p plan, f *files) error {
 	return nil
 }
 
-// env is the Keep's whole environment: what its Go runtime must know and
-// could otherwise only guess from the host's files, which it shall not see.
+// env is the Keep's whole environment.
 func (s *start) env() []string {
-	env := []string{"GODEBUG=containermaxprocs=0,updatemaxprocs=0"}
-	if s.spec.VCPUs > 0 {
-		env = append(env, "GOMAXPROCS="+strconv.Itoa(s.spec.VCPUs))
+	if s.spec.VCPUs == 0 {
+		return sandbox.RuntimeEnv("")
 	}
-	return env
+	return sandbox.RuntimeEnv(strconv.Itoa(s.spec.VCPUs))
 }
 
 // keepFile gives the Keep ELF under a descriptor that is above all others, so
@@ -218,43 +216,43 @@ func (s *start) keepFile(f *files) (*os.File, error) {
 	return os.NewFile(uintptr(fd), s.spec.Keep.Name()), nil
 }
 
-// bound puts limits on a Keep that still waits for its Spec.
+// bound puts a Keep that still waits for its Spec into its control groups.
 func (s *start) bound(pid int) error {
 	for _, g := range s.madeGroups {
 		if err := g.add(pid); err != nil {
 			return err
 		}
 	}
-	for _, r := range s.rlimits() {
-		if err := unix.Prlimit(pid, r.resource, &unix.Rlimit{Cur: r.value, Max: r.value}, nil); err != nil {
-			return fmt.Errorf("limit the Keep's %s: %w", r.name, err)
-		}
-	}
 	return nil
 }
 
-type rlimit struct {
-	resource int
-	name     string
-	value    uint64
-}
-
-func (s *start) rlimits() []rlimit {
-	rs := []rlimit{
-		{unix.RLIMIT_CORE, "core dumps", 0},
-		{unix.RLIMIT_NOFILE, "open files", maxOpenFiles},
-		{unix.RLIMIT_MEMLOCK, "locked memory", 0},
-		{unix.RLIMIT_MSGQUEUE, "message queues", 0},
+// limits are resource limits for the Keep to set on itself.
+func (s *start) limits() []sandbox.Limit {
+	ls := []sandbox.Limit{
+		{Resource: unix.RLIMIT_CORE, Name: "core dumps", Value: 0},
+		{Resource: unix.RLIMIT_MEMLOCK, Name: "locked memory", Value: 0},
+		{Resource: unix.RLIMIT_MSGQUEUE, Name: "message queues", Value: 0},
+		{Resource: unix.RLIMIT_NOFILE, Name: "open files", Value: s.openFilesLimit()},
 	}
 	if s.keep.ownPIDs {
 		// Counted per user and user namespace; without one the host
 		// user's other processes would count too.
-		rs = append(rs, rlimit{unix.RLIMIT_NPROC, "threads", maxThreads})
+		ls = append(ls, sandbox.Limit{Resource: unix.RLIMIT_NPROC, Name: "threads", Value: maxThreads})
 	}
 	if s.spec.MemoryBytes > 0 && !s.has("memory") {
-		rs = append(rs, rlimit{unix.RLIMIT_DATA, "memory of each process", s.spec.MemoryBytes})
+		ls = append(ls, sandbox.Limit{Resource: unix.RLIMIT_DATA, Name: "memory of each process", Value: s.spec.MemoryBytes})
 	}
-	return rs
+	return ls
+}
+
+// openFilesLimit is maxOpenFiles, or our own limit where that is lower: nobody
+// may raise it for another process.
+func (s *start) openFilesLimit() uint64 {
+	var own unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &own); err != nil {
+		return 1024 // what every Linux allows
+	}
+	return min(maxOpenFiles, own.Max)
 }
 
 func (s *start) has(controller string) bool {
@@ -273,7 +271,7 @@ func (s *start) sandboxSpec(p plan, f *files) *sandbox.Spec {
 	box := &sandbox.Spec{
 		MountNS: p.namespaces, PIDNS: p.namespaces,
 		LandlockABI: s.loader.host.LandlockABI, Seccomp: s.loader.host.Seccomp,
-		DropTo: p.dropTo(),
+		DropTo: p.dropTo(), Limits: s.limits(),
 	}
 	mounts := s.lent()
 	for i := range f.mounts {
@@ -310,8 +308,8 @@ func (s *start) layers(p plan, box *sandbox.Spec) []loader.Layer {
 		landlock.Detail = "the kernel has none; boot Linux 5.13 or later with landlock among the lsm= modules"
 	}
 	ls = append(ls, landlock)
-	for _, r := range s.rlimits() {
-		ls = append(ls, sandbox.Layer{Name: "rlimit", Applied: true, Detail: fmt.Sprintf("%s at most %d", r.name, r.value)})
+	for _, r := range s.limits() {
+		ls = append(ls, sandbox.Layer{Name: "rlimit", Applied: true, Detail: fmt.Sprintf("%s at most %d", r.Name, r.Value)})
 	}
 	for _, g := range s.madeGroups {
 		ls = append(ls, g.layers(s.spec)...)
