@@ -133,23 +133,27 @@ func (s *Session) Appraise(d Demand) (*Appraisal, error) {
 	if err := s.conn.WriteMessage(session.TypeHello, b); err != nil {
 		return nil, err
 	}
-	p, err := s.conn.Expect(session.TypeEvidence)
+	a, err := s.receiveEvidence(d)
 	if err != nil {
 		return nil, err
 	}
 	if err := s.conn.SetReadDeadline(time.Time{}); err != nil {
 		return nil, err
 	}
+	s.admitted = a
+	return a, nil
+}
+
+func (s *Session) receiveEvidence(d Demand) (*Appraisal, error) {
+	p, err := s.conn.Expect(session.TypeEvidence)
+	if err != nil {
+		return nil, err
+	}
 	m, err := attest.DecodeEvidenceMessage(bytes.Clone(p))
 	if err != nil {
 		return nil, err
 	}
-	a, err := s.judge(m, d)
-	if err != nil {
-		return nil, err
-	}
-	s.admitted = a
-	return a, nil
+	return s.judge(m, d)
 }
 
 // judge is the whole decision about one piece of evidence.

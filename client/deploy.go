@@ -81,6 +81,7 @@ func (s *Session) Deploy(ctx context.Context, d Deployment, post Demand) (*Start
 	if err := s.sendSecrets(d, key); err != nil {
 		return nil, nil, err
 	}
+	d.Run.Evidence = d.Evidence
 	if err := s.send(session.TypeRun, &d.Run); err != nil {
 		return nil, nil, err
 	}
@@ -248,8 +249,8 @@ func (s *Session) started(p []byte) (*Started, error) {
 	return &Started{Certificate: cert, Ports: r.Ports, Engine: r.Engine, Steps: r.Steps}, nil
 }
 
-// reappraise asks for evidence that the Keep now runs this bundle for this
-// owner.
+// reappraise takes the evidence that the Keep now runs this bundle for this
+// owner, which follows "running" before any output.
 func (s *Session) reappraise(d Deployment, post Demand) (*Appraisal, error) {
 	owner := d.Owner.Public()
 	h, err := owner.Hash()
@@ -259,9 +260,7 @@ func (s *Session) reappraise(d Deployment, post Demand) (*Appraisal, error) {
 	digest := [32]byte(d.Digest)
 	post.State, post.OwnerKeyHash, post.BundleDigest = attest.StateRunning, &h, &digest
 	post.ChannelKey = s.admitted.ChannelKey
-	first := s.admitted
-	defer func() { s.admitted = first }()
-	return s.Appraise(post)
+	return s.receiveEvidence(post)
 }
 
 func decodeExit(p []byte) (*session.Exit, error) {

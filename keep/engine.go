@@ -37,7 +37,13 @@ func newEngine(c *child.Control, p *os.Process) *engine {
 // only way a workload is ever stopped: it needs no help from the engine.
 func (e *engine) kill() {
 	e.once.Do(func() {
-		e.proc.Kill() // an error means that it has already ended
+		if err := e.proc.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			// A workload that cannot be stopped must not be left running: the
+			// end of this process takes it along, by its process namespace
+			// or its parent-death signal.
+			fmt.Fprintln(os.Stderr, "keep: end the engine child:", err)
+			os.Exit(1)
+		}
 	})
 	<-e.gone
 	e.control.Close()

@@ -4,8 +4,10 @@
 package keep
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"os"
 	"sync"
@@ -93,7 +95,7 @@ func (k *Keep) run(ctx context.Context, c *claimant, w *work) session.Exit {
 	if err != nil || done != nil {
 		return k.end(done, err)
 	}
-	if err := k.announce(c, r, compiled); err != nil {
+	if err := k.announce(ctx, c, w, r, compiled); err != nil {
 		k.requestStop(sessionLost)
 	}
 	k.port.Log(sallyport.LogRunning)
@@ -105,13 +107,21 @@ func (k *Keep) run(ctx context.Context, c *claimant, w *work) session.Exit {
 // the bundle's own, or Mozilla's as they were when this Keep was built; never
 // the host's.
 func roots(b *workload.Bundle) (*x509.CertPool, error) {
-	pem := b.CARoots()
-	if len(pem) == 0 {
+	pemBytes := b.CARoots()
+	if len(pemBytes) == 0 {
 		return mozillaRoots()
 	}
 	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("the bundle's CA roots hold no certificate")
+	for n := 1; len(bytes.TrimSpace(pemBytes)) > 0; n++ {
+		var block *pem.Block
+		if block, pemBytes = pem.Decode(pemBytes); block == nil || block.Type != "CERTIFICATE" {
+			return nil, fmt.Errorf("entry %d of the bundle's CA roots is no certificate", n)
+		}
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("entry %d of the bundle's CA roots: %w", n, err)
+		}
+		pool.AddCert(c)
 	}
 	return pool, nil
 }
@@ -225,7 +235,7 @@ func (k *Keep) job(w *work) (*child.Job, error) {
 }
 
 // announce tells the owner that the workload runs, and how to reach it.
-func (k *Keep) announce(c *claimant, r *running, compiled *child.Compiled) error {
+func (k *Keep) announce(ctx context.Context, c *claimant, w *work, r *running, compiled *child.Compiled) error {
 	k.mu.Lock()
 	r.started = uint64(k.clock.Now().UnixNano())
 	k.mu.Unlock()
@@ -235,7 +245,10 @@ func (k *Keep) announce(c *claimant, r *running, compiled *child.Compiled) error
 	if err != nil {
 		return err
 	}
-	return c.conn.WriteMessage(session.TypeRunning, b)
+	if err := c.conn.WriteMessage(session.TypeRunning, b); err != nil || !w.run.Evidence {
+		return err
+	}
+	return k.sendEvidence(ctx, c.conn)
 }
 
 // requestStop asks for the end of the workload; the first reason stands.

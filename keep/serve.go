@@ -148,6 +148,10 @@ func (k *Keep) evidence(ctx context.Context, conn *session.Conn, hello []byte) e
 	if err := session.Decode(hello, &h); err != nil {
 		return refused(session.CodeBadRequest, "%v", err)
 	}
+	return k.sendEvidence(ctx, conn)
+}
+
+func (k *Keep) sendEvidence(ctx context.Context, conn *session.Conn) error {
 	cs := conn.State()
 	binding, err := attest.Binding(&cs, attest.KeepServer)
 	if err != nil {

@@ -107,8 +107,8 @@ func engineChild(arg string) int {
 	return child.Main(child.Env{
 		Compile: func() error { _, err := sandbox.SealChild(spec, sandbox.StageCompile); return err },
 		Run:     func() error { _, err := sandbox.SealChild(spec, sandbox.StageRun); return err },
-		NewEngine: func(cacheDir string) (engine.Engine, error) {
-			return wazero.New(wazero.Options{CacheDir: cacheDir})
+		NewEngine: func(cacheDir string, limits engine.Limits) (engine.Engine, error) {
+			return wazero.New(wazero.Options{CacheDir: cacheDir, Limits: limits})
 		},
 	})
 }

@@ -41,7 +41,7 @@ type Env struct {
 	// An error ends the child.
 	Compile, Run func() error
 	// NewEngine makes the engine that this Keep was built with.
-	NewEngine func(cacheDir string) (engine.Engine, error)
+	NewEngine func(cacheDir string, limits engine.Limits) (engine.Engine, error)
 }
 
 // Main is the life of an engine child. It returns the process's exit status,
@@ -99,7 +99,8 @@ func run(c *Control, env Env, fds []int, job *Job) *Done {
 	}
 	ctx := context.Background()
 	begin := time.Now()
-	eng, err := env.NewEngine(job.CacheDir)
+	limits := engine.Limits{MemoryBytes: bundle.Config().Limits.MemoryBytes}
+	eng, err := env.NewEngine(job.CacheDir, limits)
 	if err != nil {
 		return setup(err)
 	}

@@ -95,7 +95,10 @@ type Config struct {
 	// Relay is completed with the hardware and host data.
 	Relay relay.Config
 	Dirs  []loader.Dir
-	Cache string
+	// NoCache compiles every module anew; otherwise the Keeps of one test
+	// process share a directory for compiled code, which in real life only
+	// the runs of one user's one module do.
+	NoCache bool
 }
 
 // Keep is a running Keep and its host's side.
@@ -184,8 +187,18 @@ func Start(t testing.TB, cfg Config) *Keep {
 		t.Fatal(err)
 	}
 	ctx := context.Background()
+	cache := ""
+	if !cfg.NoCache {
+		cache = filepath.Join(filepath.Dir(bin), "cache")
+		if os.Getenv("ENARX_TEST_KEEP") != "" {
+			cache = filepath.Join(os.TempDir(), "enarx-keep-test-cache")
+		}
+		if err := os.MkdirAll(cache, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
 	k.Keep, err = process.New().Start(ctx, loader.Spec{
-		ID: "test-" + filepath.Base(state), Keep: f, StateDir: state, Dirs: cfg.Dirs, CacheDir: cfg.Cache, Stderr: k.Stderr,
+		ID: "test-" + filepath.Base(state), Keep: f, StateDir: state, Dirs: cfg.Dirs, CacheDir: cache, Stderr: k.Stderr,
 	}, func(loader.Record) error { return nil })
 	if err != nil {
 		t.Fatalf("start the keep: %v", err)

@@ -169,6 +169,7 @@ type Run struct {
 	Detached bool      `cbor:"1,keyasint"` // the workload outlives this session
 	Publish  []Publish `cbor:"2,keyasint,omitempty"`
 	Names    []string  `cbor:"3,keyasint,omitempty"` // DNS names and addresses for the identity certificate
+	Evidence bool      `cbor:"4,keyasint,omitempty"` // evidence of the running Keep follows Running, before any output
 }
 
 func (r *Run) check() error {

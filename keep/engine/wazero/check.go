@@ -194,7 +194,7 @@ func functionBody(r *reader) error {
 	case locals > maxLocals:
 		return fmt.Errorf("function has %d locals, at most %d are allowed", locals, maxLocals)
 	}
-	return nil
+	return instructions(body)
 }
 
 func dataSegment(r *reader) error {

@@ -29,6 +29,10 @@ const (
 	maxLocals        = 50_000
 	// maxFunctionBytes is the code size of one function.
 	maxFunctionBytes = 7_654_321
+	// maxNesting is how deep blocks may be nested in a function. The
+	// compiler's time grows with the square of it. Compilers nest a block
+	// per case of a switch, which makes a thousand in large interpreters.
+	maxNesting = 10_000
 	// maxNames is how many entries one map of the name section may have.
 	maxNames = 10_000_000
 	pageSize = 65536

@@ -115,6 +115,9 @@ func (e *eng) Compile(ctx context.Context, wasm []byte) (m engine.Module, err er
 		}
 	}()
 	compiled, err := e.rt.CompileModule(ctx, wasm)
+	if err != nil && strings.Contains(err.Error(), "compilationcache") {
+		return nil, fmt.Errorf("reading compiled code that was kept: %s; empty the directory", clean(err.Error()))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("module is not valid: %s", clean(err.Error()))
 	}
