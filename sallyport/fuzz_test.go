@@ -137,6 +137,8 @@ func checkEnds(t *testing.T, s *session) {
 	}
 }
 
+// Coverage of goroutines differs from run to run, so give -fuzzminimizetime=5x:
+// otherwise the fuzzer spends its time shrinking inputs that need none.
 func FuzzKeepAsPeer(f *testing.F) {
 	_, byKeep := recordSession(f)
 	seedSessions(f, byKeep)

@@ -232,9 +232,16 @@ func (h *handshake) run(ctx context.Context) error {
 			return err
 		}
 		for len(h.line.rest) > 0 {
-			b := h.line.rest[0]
-			h.line.rest = h.line.rest[1:]
-			if seen++; seen > maxGarbage {
+			n := 1
+			if h.scan.n == 0 {
+				// Nothing begins before the next first byte of the magic.
+				if n = bytes.IndexByte(h.line.rest, preambleMagic[0]) + 1; n == 0 {
+					n = len(h.line.rest)
+				}
+			}
+			b := h.line.rest[n-1]
+			h.line.rest = h.line.rest[n:]
+			if seen += n; seen > maxGarbage {
 				return fmt.Errorf("sallyport: no answer of the other end in %d bytes of its output", maxGarbage)
 			}
 			p, ok := h.scan.push(b)
