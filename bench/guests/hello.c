@@ -3,8 +3,8 @@
 
 #include <stdio.h>
 
-int main(void)
+int main(int argc, char **argv)
 {
-	puts("Hello, world!");
+	printf("Hello, %s!\n", argc > 1 ? argv[1] : "world");
 	return 0;
 }
