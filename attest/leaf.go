@@ -42,8 +42,8 @@ type Leaf struct {
 	// BundleDigest is the identity of the accepted bundle; nil unless
 	// running.
 	BundleDigest *[32]byte
-	// OwnerKeyHash is the SHA-256 digest of the owner's public key
-	// (SubjectPublicKeyInfo, DER); nil while empty.
+	// OwnerKeyHash is the SHA-256 digest of the owner's public keys, as
+	// package keep/session defines it; nil while empty.
 	OwnerKeyHash *[32]byte
 	// StartConfigDigest is the SHA-256 digest of the start configuration
 	// that the Keep was given; the platform's host-data field holds the same.

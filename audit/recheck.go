@@ -1,0 +1,142 @@
+// Copyright The Enarx in Go Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package audit
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+
+	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/workload"
+)
+
+// Result is what a receipt is worth to a reader.
+type Result struct {
+	// Before and After are the claims of the two appraisals, verified anew.
+	// Both are nil unless every row has passed; After is nil too if the
+	// receipt has no evidence of the running Keep.
+	Before, After *attest.Claims
+	// Rows are the checks, those of the verifier under "before/" and
+	// "after/".
+	Rows attest.Verdict
+}
+
+// recheck is one run of Recheck.
+type recheck struct {
+	r      *Receipt
+	v      attest.Verifier
+	refs   []attest.ReferenceValue
+	minTCB map[string]uint64
+	rows   attest.Verdict
+}
+
+// Recheck verifies the evidence of r again, at the time that r names, with the
+// reader's own verifier (and so root), reference values and firmware floor.
+// What a receipt says about itself decides nothing. r must come from [Open].
+func (r *Receipt) Recheck(v attest.Verifier, refs []attest.ReferenceValue, minTCB map[string]uint64) Result {
+	c := &recheck{r: r, v: v, refs: refs, minTCB: minTCB}
+	if v == nil {
+		c.row(false, "verifier", "none", "a verifier for "+r.Platform, "the reader", "give one; for sim that means naming its root")
+		return Result{Rows: c.rows}
+	}
+	if !c.row(v.Platform() == r.Platform, "platform", r.Platform, v.Platform(), "the reader's verifier", "use the verifier of the receipt's platform") {
+		return Result{Rows: c.rows}
+	}
+	c.note("time", r.Time.Format("2006-01-02T15:04:05Z"), "the owner's word", "certificates are checked for this time")
+	c.row(r.Decision.Allow, "decision", fmt.Sprintf("allow = %v", r.Decision.Allow), "allow = true", "the receipt",
+		"the client itself refused this Keep")
+
+	var res Result
+	first := c.session("before", &r.Before, attest.StateEmpty, &res.Before)
+	if r.After == nil {
+		c.note("after", "no evidence of the running Keep", "evidence that names the bundle", "that the bundle ran is the owner's word")
+	} else if after := c.session("after", r.After, attest.StateRunning, &res.After); first != nil && after != nil {
+		c.sameKeep(first, after)
+	}
+	if !c.rows.OK() || res.Before == nil || r.After != nil && res.After == nil {
+		return Result{Rows: c.rows}
+	}
+	res.Rows = c.rows
+	return res
+}
+
+func (c *recheck) row(ok bool, check, seen, expected, source, todo string) bool {
+	row := attest.Row{Check: "receipt." + check, Seen: seen, Expected: expected, Source: source, Outcome: attest.Pass}
+	switch {
+	case !ok:
+		row.Outcome, row.Todo = attest.Fail, todo
+	case c.v != nil && c.v.Platform() == attest.PlatformSim:
+		row.Outcome = attest.Simulated
+	}
+	c.rows = append(c.rows, row)
+	return ok
+}
+
+func (c *recheck) note(check, seen, expected, source string) {
+	c.rows = append(c.rows, attest.Row{Check: "receipt." + check, Seen: seen, Expected: expected, Source: source, Outcome: attest.Warn})
+}
+
+// session verifies one appraisal. It returns the message whatever the outcome,
+// unless the message cannot be read.
+func (c *recheck) session(name string, s *Session, want attest.State, to **attest.Claims) *attest.EvidenceMessage {
+	m, reportData, err := s.open()
+	if err != nil {
+		c.row(false, name, err.Error(), "an evidence message", "attest/SPEC.md", "the receipt is damaged")
+		return nil
+	}
+	c.row(m.State == want, name+"-state", string(m.State), string(want), "order of a deployment", "the evidence is of another moment")
+	claims, verdict := c.v.Verify(m.Evidence, append(c.collateral(), m.Hints...), attest.Expected{
+		ReportData: reportData, HostData: m.StartConfigDigest, Measurements: c.refs, MinTCB: c.minTCB,
+	}, c.r.Time)
+	if claims == nil && verdict.OK() {
+		c.row(false, name, "no claims", "claims", "the reader's verifier", "report this: the verifier broke its contract")
+	}
+	for _, row := range verdict {
+		row.Check = name + "/" + row.Check
+		c.rows = append(c.rows, row)
+	}
+	*to = claims
+	return m
+}
+
+func (c *recheck) collateral() attest.Collateral {
+	var col attest.Collateral
+	for _, i := range c.r.Collateral {
+		col = append(col, attest.Evidence{MediaType: i.Type, Value: i.Value})
+	}
+	return col
+}
+
+// sameKeep ties the evidence of the running Keep to that of the empty one, and
+// to the bundle and owner that the receipt names.
+func (c *recheck) sameKeep(first, after *attest.EvidenceMessage) {
+	r := c.r
+	const other = "the receipt joins evidence of two Keeps"
+	c.row(bytes.Equal(r.Before.ChannelKey, r.After.ChannelKey), "channel-key", short(r.After.ChannelKey), short(r.Before.ChannelKey), "the empty Keep", other)
+	c.row(bytes.Equal(first.IdentityKey, after.IdentityKey), "identity-key", short(after.IdentityKey), short(first.IdentityKey), "the empty Keep", other)
+	c.row(first.StartConfigDigest == after.StartConfigDigest, "start-configuration",
+		hex.EncodeToString(after.StartConfigDigest[:]), hex.EncodeToString(first.StartConfigDigest[:]), "the empty Keep", other)
+
+	bundle, err := workload.ParseDigest(r.Bundle)
+	c.row(err == nil && after.BundleDigest != nil && *after.BundleDigest == bundle, "bundle", digest(after.BundleDigest), r.Bundle,
+		"the receipt", "the Keep ran something else than the receipt says")
+	owner, err := r.Owner.Hash()
+	c.row(err == nil && after.OwnerKeyHash != nil && *after.OwnerKeyHash == owner, "owner", digest(after.OwnerKeyHash), digest(&owner),
+		"the receipt's owner key", "the Keep belonged to somebody else than who signed the receipt")
+}
+
+func digest(d *[32]byte) string {
+	if d == nil {
+		return "none"
+	}
+	return hex.EncodeToString(d[:])
+}
+
+// short names a key by its digest.
+func short(key []byte) string {
+	sum := sha256.Sum256(key)
+	return "key with SHA-256 " + hex.EncodeToString(sum[:8]) + "…"
+}
