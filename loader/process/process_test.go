@@ -8,9 +8,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -315,47 +317,54 @@ func TestCacheDirectory(t *testing.T) {
 	})
 }
 
+// BenchmarkStart measures a start up to the sealed Keep's first answer, split
+// by step in the Keep. The fastest of all runs is reported as well: on a busy
+// machine it says more than the mean.
 func BenchmarkStart(b *testing.B) {
-	l := New()
-	h := harness()
-	spec := loadertest.Spec(b, h)
-	var sum [5]int
-	for b.Loop() {
-		k, err := l.Start(b.Context(), spec, nil)
-		if err != nil {
-			b.Fatal(err)
-		}
-		buf := make([]byte, 200)
-		k.Channel().Write([]byte("times\n"))
-		n, _ := k.Channel().Read(buf)
-		var v [5]int
-		fmt.Sscan(string(buf[:n]), &v[0], &v[1], &v[2], &v[3], &v[4])
-		for i := range v {
-			sum[i] += v[i]
-		}
-		k.Kill()
-		k.Channel().Close()
-		b.StopTimer()
-		loadertest.Gone(b, k)
-		b.StartTimer()
-	}
-	for i, name := range []string{"spec", "child", "root", "seal", "child-sealed"} {
-		b.ReportMetric(float64(sum[i])/float64(b.N), name+"-us/op")
-	}
+	b.Run("rlimits", func(b *testing.B) { benchmarkStart(b, New(), 0) })
+	b.Run("cgroups", func(b *testing.B) { benchmarkStart(b, New(), 1<<28) })
+	b.Run("no namespaces", func(b *testing.B) { benchmarkStart(b, bare(), 0) })
 }
 
-func BenchmarkStartOnly(b *testing.B) {
-	l := New()
+func benchmarkStart(b *testing.B, l loader.Loader, memory uint64) {
 	spec := loadertest.Spec(b, harness())
+	spec.MemoryBytes = memory
+	steps := []string{"start", "spec", "child", "root", "seal", "child-sealed", "sum"}
+	least := make([]time.Duration, len(steps))
 	for b.Loop() {
+		took := make([]time.Duration, len(steps))
+		begin := time.Now()
 		k, err := l.Start(b.Context(), spec, nil)
 		if err != nil {
 			b.Fatal(err)
 		}
-		b.StopTimer()
+		took[0] = time.Since(begin)
+		buf := make([]byte, 200)
+		fmt.Fprintln(k.Channel(), "times")
+		n, err := k.Channel().Read(buf)
+		took[len(took)-1] = time.Since(begin)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for i, f := range strings.Fields(string(buf[:n])) {
+			us, err := strconv.Atoi(f)
+			if err != nil {
+				b.Fatal(err)
+			}
+			took[i+1] = time.Duration(us) * time.Microsecond
+		}
 		k.Kill()
 		k.Channel().Close()
+		b.StopTimer()
 		loadertest.Gone(b, k)
 		b.StartTimer()
+		for i := range least {
+			if least[i] == 0 || took[i] < least[i] {
+				least[i] = took[i]
+			}
+		}
+	}
+	for i, name := range steps {
+		b.ReportMetric(float64(least[i].Microseconds()), "min-"+name+"-us")
 	}
 }
