@@ -103,6 +103,11 @@ leaves, the client has proof of what is at the other end.
 	}{
 		{"here", newRunCmd(a)},
 		{"here", newDeployCmd(a)},
+		{"owner", newPsCmd(a)},
+		{"owner", newLogsCmd(a)},
+		{"owner", newAttachCmd(a)},
+		{"owner", newStopCmd(a)},
+		{"owner", newInspectCmd(a)},
 		{"make", newInitCmd(a)},
 		{"make", newWorkloadCmd(a)},
 		{"host", newAgentCmd(a)},

@@ -90,7 +90,7 @@ func (d *deployment) check() (platforms []string, err error) {
 	if d.publish, err = parsePublish(d.f.publish); err != nil {
 		return nil, err
 	}
-	if d.demand, err = d.a.trust(&d.f.trustFlags, platforms); err != nil {
+	if d.demand, err = d.a.trust(&d.f.trustFlags); err != nil {
 		return nil, err
 	}
 	if d.agent, err = client.New(d.f.host, client.Options{

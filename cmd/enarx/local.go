@@ -134,6 +134,24 @@ func (k *localKeep) explain(err error) error {
 	return failf(exitPlatform, "enarx version shows whether the Keep runtime belongs to this enarx", "starting the Keep: it does not answer: %w", err)
 }
 
+// whyLost adds the Keep runtime's own words to an error of a Keep that was lost.
+func (k *localKeep) whyLost(err error) error {
+	var ce *cliError
+	if !errors.As(err, &ce) || ce.code != exitKeep {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	exit, werr := k.keep.Wait(ctx)
+	if said := k.stderr.lastLine(); said != "" {
+		return failf(exitKeep, ce.hint, "%w; the Keep runtime said: %s", ce.err, said)
+	}
+	if werr == nil && exit.Reason != "" {
+		return failf(exitKeep, ce.hint, "%w; the Keep's process: %s", ce.err, exit.Reason)
+	}
+	return err
+}
+
 // Attach opens a raw tunnel to the Keep.
 func (k *localKeep) Attach(ctx context.Context) (net.Conn, error) { return k.host.Attach(ctx) }
 

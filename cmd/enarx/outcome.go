@@ -82,7 +82,7 @@ func (a *app) tell(r exitResult, trace string) {
 	case r.Reason != "":
 		a.ui.notef("the workload ended: %s", r.Reason)
 		for line := range strings.Lines(trace) {
-			a.ui.notef("  %s", strings.TrimRight(line, "\n"))
+			a.ui.notef("  %s", strings.TrimSpace(line))
 		}
 	}
 }

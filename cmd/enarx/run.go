@@ -127,7 +127,7 @@ func (a *app) runLocal(ctx context.Context, f *runFlags, module string, args []s
 
 	exit, err := r.session(ctx, signals, running)
 	if err != nil {
-		return sessionError(ctx, err)
+		return r.keep.whyLost(sessionError(ctx, err))
 	}
 	r.finish(exit)
 	return nil

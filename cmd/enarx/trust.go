@@ -15,30 +15,35 @@ import (
 // maxRootFile bounds the file of a sim root, one certificate.
 const maxRootFile = 64 << 10
 
-// trust turns the trust flags into what a Keep must show. The platform itself
-// is set by the caller.
-func (a *app) trust(f *trustFlags, platforms []string) (client.Demand, error) {
-	d := client.Demand{State: attest.StateEmpty, At: time.Now(), InsecureNoTEE: f.noTEE}
-	if f.simRoot != "" {
-		b, err := readLimited(f.simRoot, "the sim root", maxRootFile, exitUsage)
-		if err != nil {
-			return d, err
-		}
-		root, err := sim.ParseRoot(b)
-		if err != nil {
-			return d, fail(exitUsage, "name the sim-root.pem of an agent's state directory", fmt.Errorf("--insecure-sim-root %s: %w", f.simRoot, err))
-		}
-		d.Verifiers = append(d.Verifiers, sim.New(root))
+// trust turns the trust flags into what an empty Keep must show. The platform
+// itself is set by the caller.
+func (a *app) trust(f *trustFlags) (client.Demand, error) {
+	d, err := a.verifiers(f)
+	if err != nil || f.noTEE {
+		return d, err
 	}
-	if f.noTEE {
-		return d, nil
-	}
-	var err error
-	d.Measurements, err = a.references(f)
-	if err != nil {
+	if d.Measurements, err = a.references(f); err != nil {
 		return d, err
 	}
 	d.Decide = decide(f)
+	return d, nil
+}
+
+// verifiers are those that the flags allow.
+func (a *app) verifiers(f *trustFlags) (client.Demand, error) {
+	d := client.Demand{State: attest.StateEmpty, At: time.Now(), InsecureNoTEE: f.noTEE}
+	if f.simRoot == "" {
+		return d, nil
+	}
+	b, err := readLimited(f.simRoot, "the sim root", maxRootFile, exitUsage)
+	if err != nil {
+		return d, err
+	}
+	root, err := sim.ParseRoot(b)
+	if err != nil {
+		return d, fail(exitUsage, "name the sim-root.pem of an agent's state directory", fmt.Errorf("--insecure-sim-root %s: %w", f.simRoot, err))
+	}
+	d.Verifiers = append(d.Verifiers, sim.New(root))
 	return d, nil
 }
 
