@@ -367,7 +367,7 @@ func TestCloseDuringDials(t *testing.T) {
 	}
 }
 
-type fakeHardware struct{ reportData [64]byte }
+type fakeHardware struct{}
 
 func (h *fakeHardware) Quote(reportData [64]byte, hostData [32]byte) ([]byte, error) {
 	return append(reportData[:], hostData[:]...), nil
