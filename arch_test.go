@@ -116,9 +116,9 @@ var layers = []struct {
 	{"loader…", []string{"loader…", "attest", "internal…"}},
 	{"agent…", []string{"agent…", "loader…", "sallyport", "workload", "attest", "attest/sim", "attest/sim/simhw", "internal…"}},
 
-	// The tenant.
+	// The tenant. keep/session is the channel that client and Keep share.
 	{"client…", []string{"client…", "agent/api", "attest…", "audit", "measure", "policy", "workload", "sallyport", "keep/session", "internal…"}},
-	{"cmd/enarx…", []string{"agent…", "attest…", "audit", "client…", "loader…", "measure", "policy", "sallyport", "workload…", "internal…"}},
+	{"cmd/enarx…", []string{"agent…", "attest…", "audit", "client…", "keep/session", "loader…", "measure", "policy", "sallyport", "workload…", "internal…"}},
 
 	// Small leaves, and programs beside the product.
 	{"internal/…", nil},
