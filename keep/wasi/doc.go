@@ -57,7 +57,7 @@
 // that is.
 //
 // System calls on the way of a running guest: read, write, ppoll, recvfrom,
-// sendto, recvmsg, shutdown, fstat, fcntl and close for streams and
+// recvmsg, getsockopt, fstat, fcntl, shutdown and close for streams and
 // listeners; openat, newfstatat, readlinkat, pread64, pwrite64, ftruncate,
 // fallocate, fsync, fdatasync, utimensat, mkdirat, unlinkat, renameat2,
 // linkat, symlinkat, getdents64 for directories of the host.
