@@ -136,10 +136,12 @@ type signedRecord struct {
 }
 
 // recordClasses are the sizes of an end record before encryption.
-var recordClasses = [...]int{4 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20}
+// The last
+// one leaves room for the encapsulated key in what a sallyport spools.
+var recordClasses = [...]int{4 << 10, 64 << 10, 256 << 10, 1 << 20, 2<<20 - 8<<10}
 
 // MaxSealedRecord is the largest sealed end record.
-const MaxSealedRecord = 4<<20 + 4<<10
+const MaxSealedRecord = 2 << 20
 
 func recordInfo(keyHash [32]byte) []byte { return append([]byte(recordDomain), keyHash[:]...) }
 
