@@ -59,17 +59,20 @@ type Layer struct {
 
 // Keep is a started Keep.
 type Keep interface {
-	// Channel is the sallyport's byte channel.
+	// Channel is the sallyport's byte channel. The caller closes it.
 	Channel() io.ReadWriteCloser
 	// PID of the process that is or holds the Keep, on this host.
 	PID() int
-	// Layers are the isolation mechanisms, applied or not.
+	// Layers are the isolation mechanisms, applied or not. One that is
+	// listed as applied is in force before the Keep reads the first byte of
+	// its sallyport, or the Keep ends.
 	Layers() []Layer
 	// Signal-free end: Kill ends the Keep at once and everything in it. It
 	// may be called at any time, more than once.
 	Kill() error
 	// Wait returns when the Keep is gone and nothing of it is left: no
-	// process, cgroup, socket or file.
+	// process, cgroup, socket or file but the caller's end of the channel,
+	// from which the Keep's last words can still be read.
 	Wait(ctx context.Context) (Exit, error)
 }
 

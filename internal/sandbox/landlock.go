@@ -39,6 +39,9 @@ func restrictLandlock(spec *Spec, r reach) (Layer, error) {
 	if spec.LandlockABI == 0 {
 		return Layer{"landlock", false, "the kernel has no Landlock; boot Linux 5.13 or later with lsm=landlock"}, nil
 	}
+	if have := landlockABI(); have < spec.LandlockABI {
+		return Layer{}, fmt.Errorf("apply Landlock: the loader asks for version %d, the kernel has %d; start the Keep on the kernel that the loader looked at", spec.LandlockABI, have)
+	}
 	v := min(spec.LandlockABI, len(landlockConfigs)-1)
 	if r.signals {
 		v = min(v, lastUnscoped)

@@ -7,6 +7,8 @@
 //	victim POLICY NUMBER ARG…   one call; prints "sealed", then "returned N"
 //	victim POLICY many N N …    the calls with all arguments zero
 //	victim POLICY work          what a Go program does all day
+//	victim asks-too-much N      seals itself with Landlock version N
+//	victim root                 builds a root directory in the host's mounts
 //
 // An argument "own" is the process's own ID.
 package main
@@ -27,6 +29,10 @@ import (
 )
 
 func main() {
+	if os.Args[1] == "root" {
+		fmt.Println(sandbox.PrepareRoot(&sandbox.Spec{MountNS: true}))
+		return
+	}
 	policy, what := os.Args[1], os.Args[2]
 	var before func()
 	if what == "work" {
@@ -60,6 +66,8 @@ func seal(policy string) error {
 		spec.Dirs = []sandbox.Mount{{Host: "/tmp"}}
 	case "run with directories":
 		spec.Dirs = []sandbox.Mount{{Host: "/tmp", ReadOnly: true}}
+	case "asks-too-much":
+		spec.LandlockABI = int(number(os.Args[2]))
 	case "compile":
 		spec.Cache = &sandbox.Mount{Host: "/tmp"}
 	}
