@@ -6,8 +6,11 @@ package keep
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -22,15 +25,37 @@ type engine struct {
 	gone    chan struct{} // closed when the process has ended
 	state   *os.ProcessState
 	once    sync.Once
+
+	said chan []byte // what the process wrote to its standard error, once it has ended
 }
 
-func newEngine(c *child.Control, p *os.Process) *engine {
-	e := &engine{control: c, proc: p, gone: make(chan struct{})}
+// maxSaid is how much of the child's standard error is kept: the beginning,
+// where a Go program says what went wrong.
+const maxSaid = 8 << 10
+
+func newEngine(c *child.Control, p *os.Process, errors *os.File) *engine {
+	e := &engine{control: c, proc: p, gone: make(chan struct{}), said: make(chan []byte, 1)}
 	go func() {
 		e.state, _ = p.Wait()
 		close(e.gone)
 	}()
+	go func() {
+		defer errors.Close()
+		b, _ := io.ReadAll(io.LimitReader(errors, maxSaid))
+		io.Copy(io.Discard, errors) // a child that says more shall not block on it
+		e.said <- b
+	}()
 	return e
+}
+
+// lastWords is the child's standard error after its end.
+func (e *engine) lastWords() string {
+	select {
+	case b := <-e.said:
+		return strings.ToValidUTF8(string(b), "?")
+	case <-time.After(farewell):
+		return ""
+	}
 }
 
 // kill ends the child at once, and with it all code of the workload. It is the

@@ -37,6 +37,9 @@ type Launch struct {
 	// Control and Child are the engine child, started and not yet used.
 	Control *child.Control
 	Child   *os.Process
+	// ChildErrors is the read end of the engine child's standard error: what
+	// its Go runtime says when it dies. It is for the owner alone.
+	ChildErrors *os.File
 	// Dirs and CacheDir are lent by a local run on platform process.
 	Dirs     []child.Dir
 	CacheDir string
@@ -78,8 +81,17 @@ type Keep struct {
 // owner and can serve nobody else.
 var errClaimLost = errors.New("keep: the session that claimed this keep ended before the workload ran")
 
+// PrivateError is why a claimed Keep ended without running its workload. Its
+// text may depend on the workload: it is for the owner, who has been told, and
+// must not be shown to the host.
+type PrivateError struct{ Err error }
+
+func (e *PrivateError) Error() string { return e.Err.Error() }
+func (e *PrivateError) Unwrap() error { return e.Err }
+
 // Life is the whole life of a Keep, in order. It returns nil after a workload
-// has ended, however it ended, and an error for a Keep that ended without one.
+// has ended, however it ended, and an error for a Keep that ended without one:
+// a *PrivateError once the Keep has an owner.
 func Life(ctx context.Context, l Launch) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -103,12 +115,12 @@ func Life(ctx context.Context, l Launch) error {
 
 	w, err := k.receive(ctx, c)
 	if err != nil {
-		return k.fault(err)
+		return k.fault(&PrivateError{err})
 	}
 	defer w.close()
 
 	if err := k.check(c, w); err != nil {
-		return k.fault(err)
+		return k.fault(&PrivateError{err})
 	}
 
 	end := k.run(ctx, c, w)
@@ -127,7 +139,7 @@ func boot(ctx context.Context, l Launch) (*Keep, error) {
 		waiting: map[*session.Conn]struct{}{},
 	}
 	k.steps.last = l.Started
-	k.engine = newEngine(l.Control, l.Child)
+	k.engine = newEngine(l.Control, l.Child, l.ChildErrors)
 	k.steps.mark("keep process")
 
 	var err error

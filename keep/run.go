@@ -310,7 +310,7 @@ func (k *Keep) end(d *child.Done, err error) session.Exit {
 	default:
 		reason = "the engine child was ended by signal " + sig.String()
 	}
-	return session.Exit{End: session.EndKilled, Reason: clip(reason)}
+	return session.Exit{End: session.EndKilled, Reason: clip(reason), Trace: clip(k.engine.lastWords())}
 }
 
 // sessionLost is the end of a workload whose attached session broke: nobody is

@@ -15,6 +15,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -49,8 +50,35 @@ func main() {
 }
 
 func report(err error) int {
-	fmt.Fprintln(os.Stderr, "keep:", err)
+	var private *keep.PrivateError
+	if errors.As(err, &private) {
+		err = errors.New("it was claimed and ended without running a workload; its owner knows why")
+	}
+	fmt.Fprintln(host, "keep:", err)
 	return 1
+}
+
+// host is where the Keep may say something to its host.
+var host = os.Stderr
+
+// muteStderr points descriptor 2 away from the host before there is anything
+// to keep from it: what the Go runtime prints when it dies could hold a
+// workload's data. What the Keep says on purpose goes through host.
+func muteStderr() error {
+	fd, err := unix.FcntlInt(uintptr(os.Stderr.Fd()), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		return fmt.Errorf("keep standard error: %w", err)
+	}
+	null, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open %s: %w", os.DevNull, err)
+	}
+	defer unix.Close(null)
+	if err := unix.Dup3(null, 2, 0); err != nil {
+		return fmt.Errorf("mute standard error: %w", err)
+	}
+	host = os.NewFile(uintptr(fd), "host")
+	return nil
 }
 
 // process is the start of a Keep that is a process: it seals itself and its
@@ -61,16 +89,24 @@ func process(started time.Time) int {
 	if err != nil {
 		return report(err)
 	}
+	if err := muteStderr(); err != nil {
+		return report(err)
+	}
+	errs, theirErrs, err := os.Pipe()
+	if err != nil {
+		return report(fmt.Errorf("pipe for the engine child's errors: %w", err))
+	}
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return report(fmt.Errorf("control socket: %w", err))
 	}
 	theirs := os.NewFile(uintptr(pair[1]), "control")
-	proc, err := sandbox.StartChild(spec, sandbox.Child{Args: []string{"engine"}, Control: theirs, Stderr: os.Stderr})
+	proc, err := sandbox.StartChild(spec, sandbox.Child{Args: []string{"engine"}, Control: theirs, Stderr: theirErrs})
 	if err != nil {
 		return report(err)
 	}
 	theirs.Close()
+	theirErrs.Close()
 	control := child.NewControl(pair[0])
 	if err := sandbox.PrepareRoot(spec); err != nil {
 		return report(err)
@@ -86,8 +122,11 @@ func process(started time.Time) int {
 		Platforms: []string{attest.PlatformProcess, attest.PlatformSim},
 		Control:   control,
 		Child:     proc,
-		CacheDir:  spec.CachePath(),
-		Started:   started,
+
+		ChildErrors: errs,
+
+		CacheDir: spec.CachePath(),
+		Started:  started,
 	}
 	for i, d := range spec.Dirs {
 		l.Dirs = append(l.Dirs, child.Dir{Path: spec.DirPath(i), Guest: d.Guest, ReadOnly: d.ReadOnly})
