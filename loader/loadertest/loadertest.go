@@ -113,9 +113,13 @@ const (
 	dirEnv   = "ENARX_LOADERTEST_DIR"   // where to write the record
 )
 
+// Crashing says that this process plays the loader's process that will be
+// killed: its TestMain must make nothing that it would have to remove.
+func Crashing() bool { return os.Getenv(crashEnv) != "" }
+
 // Main runs m, or plays the loader's process that the suite will kill.
 func Main(m *testing.M, l func() loader.Loader) int {
-	if os.Getenv(crashEnv) == "" {
+	if !Crashing() {
 		return m.Run()
 	}
 	fmt.Fprintln(os.Stderr, crash(l()))

@@ -30,9 +30,11 @@ const keepFDEnv = "ENARX_TEST_KEEP_FD"
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
-	if os.Getenv(keepFDEnv) != "" {
+	switch {
+	case loadertest.Crashing():
+	case os.Getenv(keepFDEnv) != "":
 		testKeep = "/proc/self/fd/3"
-	} else {
+	default:
 		dir, err := os.MkdirTemp("", "enarx-process-test-")
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
