@@ -91,7 +91,10 @@ func NewAuthority(now time.Time) (*Authority, error) {
 	if a.vcek, err = issue(vcekT, a.ask, a.key.Public(), askKey); err != nil {
 		return nil, err
 	}
-	return a, a.check()
+	if err := a.check(); err != nil {
+		return nil, err
+	}
+	return a, nil
 }
 
 func name(kind string) pkix.Name {

@@ -71,7 +71,10 @@ func Load(saved []byte) (*Authority, error) {
 			copy(a.chipID[:], e.Value)
 		}
 	}
-	return a, a.check()
+	if err := a.check(); err != nil {
+		return nil, err
+	}
+	return a, nil
 }
 
 // check reads an authority's own output back, so that a broken one is found
