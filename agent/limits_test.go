@@ -77,6 +77,9 @@ func TestLimits(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			// Held until the end: a connection that nobody refers to is
+			// closed by the garbage collector.
+			t.Cleanup(func() { conn.Close() })
 			return conn
 		}
 		first := attach(a)
