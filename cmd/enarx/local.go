@@ -155,9 +155,11 @@ func (k *localKeep) whyLost(err error) error {
 // Attach opens a raw tunnel to the Keep.
 func (k *localKeep) Attach(ctx context.Context) (net.Conn, error) { return k.host.Attach(ctx) }
 
-// Close ends the Keep, waits until nothing is left of it, and removes its
-// directory.
-func (k *localKeep) Close() error {
+// Close ends the Keep and removes its directory.
+func (k *localKeep) Close() error { return errors.Join(k.end(), k.dir.close()) }
+
+// end ends the Keep and waits until nothing is left of it but its directory.
+func (k *localKeep) end() error {
 	var errs []error
 	if k.keep != nil {
 		errs = append(errs, k.keep.Kill())
@@ -174,7 +176,6 @@ func (k *localKeep) Close() error {
 		_, err := k.keep.Wait(ctx)
 		errs = append(errs, err)
 	}
-	errs = append(errs, k.dir.close())
 	return errors.Join(errs...)
 }
 

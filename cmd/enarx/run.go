@@ -98,6 +98,7 @@ type localRun struct {
 	runtime  *keepRuntime
 	sim      *localSim
 	keep     *localKeep
+	cache    *runCache // platform process only
 	started  *client.Started
 }
 
@@ -124,6 +125,9 @@ func (a *app) runLocal(ctx context.Context, f *runFlags, module string, args []s
 		return err
 	}
 	r.steps.done("start keep", r.platform)
+	if r.cache != nil {
+		r.cache.fetch(r.runtime, r.work.Bundle)
+	}
 
 	exit, err := r.session(ctx, signals, running)
 	if err != nil {
@@ -176,9 +180,12 @@ func (r *localRun) launch(ctx context.Context) (err error) {
 	for _, p := range r.publish {
 		publish[p.Guest] = p.Host
 	}
-	r.keep, err = startLocal(ctx, localSpec{
-		Platform: r.platform, Keep: r.runtime, Dirs: r.dirs, Publish: publish, Hardware: r.sim,
-	})
+	spec := localSpec{Platform: r.platform, Keep: r.runtime, Dirs: r.dirs, Publish: publish, Hardware: r.sim}
+	if r.platform == attest.PlatformProcess {
+		r.cache = openRunCache()
+		spec.CacheDir = r.cache.makeDir
+	}
+	r.keep, err = startLocal(ctx, spec)
 	return err
 }
 
@@ -346,8 +353,14 @@ func (l *resultLine) addStarted(st *client.Started) {
 // close ends the Keep. Trouble there is worth a line and not the workload's
 // exit code.
 func (r *localRun) close() {
-	if err := r.keep.Close(); err != nil {
-		r.a.ui.warningf("removing the Keep: %v", err)
+	if err := r.keep.end(); err != nil {
+		r.a.ui.warningf("ending the Keep: %v", err)
+	}
+	if r.cache != nil {
+		r.cache.collect()
+	}
+	if err := r.keep.dir.close(); err != nil {
+		r.a.ui.warningf("removing the directory of the Keep: %v", err)
 	}
 	sweepRuns(context.Background())
 }

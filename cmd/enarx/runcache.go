@@ -1,0 +1,111 @@
+// Copyright The Enarx in Go Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"crypto/sha256"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/enarx/enarx-go/internal/codecache"
+	"github.com/enarx/enarx-go/workload"
+)
+
+// runCache lends the compiled code of one module to one local Keep of platform
+// process, and takes it back after the first run. Trouble with it costs time
+// and nothing else, so none of its errors ends a run.
+type runCache struct {
+	cache *codecache.Cache
+	key   codecache.Key
+	dir   string // the Keep's directory, once made
+	hit   bool
+	tried bool
+}
+
+// cacheHome is the directory of compiled code: this user's, private.
+func cacheHome() (string, error) {
+	base, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(base, "enarx", "code"), nil
+}
+
+func openRunCache() *runCache {
+	c := &runCache{}
+	home, err := cacheHome()
+	if err != nil {
+		return c
+	}
+	if err := os.MkdirAll(filepath.Dir(home), 0o700); err != nil {
+		return c
+	}
+	c.cache, _ = codecache.Open(home, codecache.Options{})
+	return c
+}
+
+// makeDir makes the directory that the Keep will see as its cache.
+func (c *runCache) makeDir(runDir string) (string, error) {
+	if c.cache == nil {
+		return "", nil
+	}
+	dir := filepath.Join(runDir, "code")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return "", nil
+	}
+	c.dir = dir
+	return dir, nil
+}
+
+// fetch places the code of the bundle's module where the Keep finds it, if
+// there is any. The Keep has been started and waits for the bundle.
+func (c *runCache) fetch(rt *keepRuntime, bundle []byte) {
+	if c.dir == "" {
+		return
+	}
+	b, err := workload.Parse(bundle)
+	if err != nil {
+		return
+	}
+	c.key = codecache.Key{Keep: rt.Digest, Engine: "of the Keep", CPU: codecache.CPU(), Module: sha256.Sum256(b.Module())}
+	if c.hit, err = c.cache.Fetch(c.key, c.dir); err != nil {
+		return
+	}
+	c.tried = true
+	if c.hit && os.Geteuid() == 0 {
+		shareWithOwner(c.dir)
+	}
+}
+
+// shareWithOwner gives what is in dir to the user that dir belongs to: started
+// by root, a Keep runs as somebody else, and the loader gave dir away.
+func shareWithOwner(dir string) {
+	st, err := os.Lstat(dir)
+	if err != nil {
+		return
+	}
+	owner, ok := st.Sys().(*syscall.Stat_t)
+	if !ok {
+		return
+	}
+	filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Lchown(path, int(owner.Uid), int(owner.Gid))
+	})
+}
+
+// collect keeps what the Keep has compiled. The Keep must be gone.
+func (c *runCache) collect() {
+	if c.cache == nil {
+		return
+	}
+	if c.tried && !c.hit {
+		c.cache.Collect(c.key, c.dir)
+	}
+	c.cache.Close()
+}
