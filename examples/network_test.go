@@ -31,13 +31,14 @@ import (
 	"time"
 )
 
-// TestHTTPSServer runs the server natively on a plain listener and in a Keep
-// on a TLS listener, and asks both the same things with curl.
+// TestHTTPSServer runs the server natively on a plain listener and in Keeps on
+// a TLS listener, and asks them the same things with curl. In the local Keep
+// the certificate comes from enarx run; in the deployed one it is what the
+// client has found in the Keep's evidence, relayed by an agent.
 func TestHTTPSServer(t *testing.T) {
 	native, wasm := goBuild(t, "https-server-go")
 	tool(t, "curl")
 	enarx := enarxBin(t)
-	dir := t.TempDir()
 
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -55,11 +56,21 @@ func TestHTTPSServer(t *testing.T) {
 	serve(t, reference)
 	socket.Close()
 
-	port := freePort(t)
-	config := filepath.Join(dir, "Enarx.toml")
+	t.Run("run", func(t *testing.T) {
+		askServer(t, plain, wasm, []string{enarx, "run"})
+	})
+	t.Run("deploy", func(t *testing.T) {
+		agent, root := startAgent(t, enarx)
+		askServer(t, plain, wasm, []string{enarx, "deploy", "--host", agent, "--platform", "sim", "--insecure-sim-root", root})
+	})
+}
+
+// askServer starts the server in a Keep and compares it with the one at plain.
+func askServer(t *testing.T, plain, wasm string, start []string) {
+	dir, port := t.TempDir(), freePort(t)
+	config, cert := filepath.Join(dir, "Enarx.toml"), filepath.Join(dir, "cert.pem")
 	replaceIn(t, "https-server-go/Enarx.toml", config, "port = 8443", "port = "+strconv.Itoa(port))
-	cert := filepath.Join(dir, "cert.pem")
-	keep := exec.Command(enarx, "run", "--config", config, "--cert", cert, wasm)
+	keep := exec.Command(start[0], append(start[1:], "--config", config, "--cert", cert, wasm)...)
 	keep.Env = environment()
 	stop := serve(t, keep)
 	secure := fmt.Sprintf("https://localhost:%d", port)
@@ -98,6 +109,40 @@ func TestHTTPSServer(t *testing.T) {
 		c.Close()
 		t.Error("the port is still open after the Keep has ended")
 	}
+}
+
+// startAgent starts an agent on loopback and returns its address and the file
+// with the root of its simulated hardware.
+func startAgent(t *testing.T, enarx string) (url, root string) {
+	t.Helper()
+	state, address := t.TempDir(), fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	if err := os.Chmod(state, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var stderr bytes.Buffer
+	cmd := exec.Command(enarx, "agent", "--listen", address, "--state", state)
+	cmd.Env, cmd.Stderr = environment(), &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Signal(syscall.SIGTERM)
+		timer := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
+		defer timer.Stop()
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("the agent did not end well after SIGTERM: %v\n%s", err, &stderr)
+		}
+	})
+	url = "http://" + address
+	for range 500 {
+		if resp, err := http.Get(url + "/v1/health"); err == nil {
+			resp.Body.Close()
+			return url, filepath.Join(state, "sim-root.pem")
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Fatalf("the agent does not answer on %s", url)
+	return "", ""
 }
 
 // serve starts a server, waits until it says that it serves, and returns a
