@@ -92,7 +92,8 @@ type Session struct {
 	conn *session.Conn
 	stop func() bool // detaches the context
 
-	admitted *Appraisal // set by Appraise alone; everything else demands it
+	admitted *Appraisal   // set by Appraise alone; everything else demands it
+	state    attest.State // that the admitted Keep was in
 }
 
 // Connect runs the TLS handshake on a raw tunnel. It sends nothing that
@@ -119,35 +120,66 @@ func (s *Session) Close() error {
 // errNotAppraised guards invariant 2 where the order of calls could break it.
 var errNotAppraised = errors.New("client: internal error: the keep has not been appraised; nothing is sent")
 
+// errNotEmpty is the same for a session that was appraised for another purpose
+// than a deployment.
+var errNotEmpty = errors.New("client: internal error: the keep was not appraised as an empty one; nothing is sent")
+
+// broke says during which step a session came to its end. What the Keep itself
+// has said stands alone: the session was in order.
+func broke(step string, err error) error {
+	if err == nil || errors.As(err, new(*session.Refused)) {
+		return err
+	}
+	return fmt.Errorf("the session with the keep broke off %s: %w", step, err)
+}
+
+// within bounds the next reads and writes, so that a host which holds bytes
+// back ends a step instead of making it last for ever. Zero takes the bound
+// away.
+func (s *Session) within(d time.Duration) error {
+	var t time.Time
+	if d > 0 {
+		t = time.Now().Add(d)
+	}
+	if err := s.conn.SetReadDeadline(t); err != nil {
+		return err
+	}
+	return s.conn.SetWriteDeadline(t)
+}
+
 // Appraise asks the Keep for evidence bound to this very connection and checks
 // it. Only after it has returned without error does any method of s send
 // something that depends on the workload or its owner.
 func (s *Session) Appraise(d Demand) (*Appraisal, error) {
+	s.admitted = nil // an earlier verdict does not outlive this one
 	b, err := session.Encode(&session.Hello{Version: session.Version})
 	if err != nil {
 		return nil, err
 	}
-	if err := s.conn.SetReadDeadline(time.Now().Add(session.ExchangeTimeout)); err != nil {
-		return nil, err
+	if err := s.within(session.ExchangeTimeout); err != nil {
+		return nil, broke(stepEvidence, err)
 	}
 	if err := s.conn.WriteMessage(session.TypeHello, b); err != nil {
-		return nil, err
+		return nil, broke(stepEvidence, s.sayWhy(err))
 	}
-	a, err := s.receiveEvidence(d)
+	a, err := s.receiveEvidence(d, stepEvidence)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.conn.SetReadDeadline(time.Time{}); err != nil {
-		return nil, err
+	if err := s.within(0); err != nil {
+		return nil, broke(stepEvidence, err)
 	}
-	s.admitted = a
+	s.admitted, s.state = a, d.State
 	return a, nil
 }
 
-func (s *Session) receiveEvidence(d Demand) (*Appraisal, error) {
+// stepEvidence is the step from the handshake to the evidence.
+const stepEvidence = "before its evidence came"
+
+func (s *Session) receiveEvidence(d Demand, step string) (*Appraisal, error) {
 	p, err := s.conn.Expect(session.TypeEvidence)
 	if err != nil {
-		return nil, err
+		return nil, broke(step, err)
 	}
 	m, err := attest.DecodeEvidenceMessage(bytes.Clone(p))
 	if err != nil {

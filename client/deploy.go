@@ -68,6 +68,9 @@ func (s *Session) Deploy(ctx context.Context, d Deployment, post Demand) (*Start
 	if s.admitted == nil {
 		return nil, nil, errNotAppraised
 	}
+	if s.state != attest.StateEmpty {
+		return nil, nil, errNotEmpty
+	}
 	step := stepper(d.OnStep)
 	key, err := s.claim(d)
 	if err != nil {
@@ -83,7 +86,12 @@ func (s *Session) Deploy(ctx context.Context, d Deployment, post Demand) (*Start
 	}
 	d.Run.Evidence = d.Evidence
 	if err := s.send(session.TypeRun, &d.Run); err != nil {
-		return nil, nil, err
+		return nil, nil, broke("while the workload was being sent", err)
+	}
+	// How long a module compiles is the workload's affair, and a workload may
+	// be silent for as long as it likes: from here on the context is the bound.
+	if err := s.within(0); err != nil {
+		return nil, nil, broke("while the workload was being sent", err)
 	}
 	st, exit, err := s.awaitStart()
 	if err != nil || exit != nil {
@@ -149,19 +157,25 @@ func (s *Session) claim(d Deployment) (secretsKey []byte, err error) {
 	key := make([]byte, 32)
 	rand.Read(key) // never fails
 	c := session.Claim{Owner: d.Owner.Public(), TimeNS: uint64(time.Now().UnixNano()), SecretsKey: key}
+	if err := s.within(session.ExchangeTimeout); err != nil {
+		return nil, broke("while the keep was being claimed", err)
+	}
 	if err := s.send(session.TypeClaim, &c); err != nil {
-		return nil, err
+		return nil, broke("while the keep was being claimed", err)
 	}
 	if _, err := s.conn.Expect(session.TypeClaimed); err != nil {
-		return nil, err
+		return nil, broke("while the keep was being claimed", err)
 	}
 	return key, nil
 }
 
 func (s *Session) sendBundle(d Deployment) error {
+	if err := s.within(session.BundleTimeout); err != nil {
+		return broke("while the bundle was being sent", err)
+	}
 	h := session.BundleHeader{Size: uint64(len(d.Bundle)), Digest: d.Digest[:]}
 	if err := s.send(session.TypeBundle, &h); err != nil {
-		return err
+		return broke("while the bundle was being sent", err)
 	}
 	total := workload.PadmeSize(uint64(len(d.Bundle)))
 	zero := make([]byte, session.MaxPayload)
@@ -180,13 +194,13 @@ func (s *Session) sendBundle(d Deployment) error {
 			p = zero[:n]
 		}
 		if err := s.conn.WriteMessage(session.TypeData, p); err != nil {
-			return s.sayWhy(err)
+			return broke("while the bundle was being sent", s.sayWhy(err))
 		}
 		off += n
 	}
 	p, err := s.conn.Expect(session.TypeAccepted)
 	if err != nil {
-		return err
+		return broke("while the keep was checking the bundle", err)
 	}
 	var acc session.Accepted
 	if err := session.Decode(p, &acc); err != nil {
@@ -207,14 +221,14 @@ func (s *Session) sendSecrets(d Deployment, key []byte) error {
 	if err != nil {
 		return err
 	}
-	return s.sayWhy(s.conn.WriteMessage(session.TypeSecrets, sealed))
+	return broke("while the secrets were being sent", s.sayWhy(s.conn.WriteMessage(session.TypeSecrets, sealed)))
 }
 
 // awaitStart waits for "running", or for an end that came before it.
 func (s *Session) awaitStart() (*Started, *session.Exit, error) {
 	t, p, err := s.conn.ReadMessage()
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, broke("before the workload ran", err)
 	}
 	switch t {
 	case session.TypeRunning:
@@ -260,7 +274,12 @@ func (s *Session) reappraise(d Deployment, post Demand) (*Appraisal, error) {
 	digest := [32]byte(d.Digest)
 	post.State, post.OwnerKeyHash, post.BundleDigest = attest.StateRunning, &h, &digest
 	post.ChannelKey = s.admitted.ChannelKey
-	return s.receiveEvidence(post)
+	a, err := s.receiveEvidence(post, "before the evidence of the running keep came")
+	if err != nil {
+		s.admitted = nil // it is not what it was taken for
+		return nil, err
+	}
+	return a, nil
 }
 
 func decodeExit(p []byte) (*session.Exit, error) {
@@ -301,7 +320,7 @@ func (s *Session) receive(ctx context.Context, stdout, stderr io.Writer, in *cre
 			if ctx.Err() != nil {
 				err = context.Cause(ctx)
 			}
-			return nil, fmt.Errorf("the keep is lost: %w", err)
+			return nil, broke("while the workload ran", err)
 		}
 		switch t {
 		case session.TypeStdout:

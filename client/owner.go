@@ -22,11 +22,23 @@ func (s *Session) own(k *session.OwnerKey, v session.Verb) error {
 	if err != nil {
 		return err
 	}
-	if err := s.send(session.TypeOwner, &p); err != nil {
-		return err
+	if err := s.within(session.ExchangeTimeout); err != nil {
+		return broke(stepOwner, err)
 	}
-	return s.send(session.TypeVerb, &v)
+	if err := s.send(session.TypeOwner, &p); err != nil {
+		return broke(stepOwner, err)
+	}
+	if err := s.send(session.TypeVerb, &v); err != nil {
+		return broke(stepOwner, err)
+	}
+	if v.Verb == session.VerbStatus {
+		return nil // its answer comes at once
+	}
+	return s.within(0) // a workload may be silent for as long as it likes
 }
+
+// stepOwner is the step from the evidence to the answer of an owner's session.
+const stepOwner = "before it answered its owner"
 
 // Status asks how the workload is.
 func (s *Session) Status(k *session.OwnerKey) (*session.Status, error) {
@@ -35,7 +47,10 @@ func (s *Session) Status(k *session.OwnerKey) (*session.Status, error) {
 	}
 	p, err := s.conn.Expect(session.TypeStatus)
 	if err != nil {
-		return nil, err
+		return nil, broke(stepOwner, err)
+	}
+	if err := s.within(0); err != nil {
+		return nil, broke(stepOwner, err)
 	}
 	var st session.Status
 	if err := session.Decode(p, &st); err != nil {

@@ -10,6 +10,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -95,6 +96,12 @@ type Config struct {
 	// Relay is completed with the hardware and host data.
 	Relay relay.Config
 	Dirs  []loader.Dir
+	// Channel, if not nil, wraps the host's end of the sallyport: what a
+	// host can see and change there at most.
+	Channel func(io.ReadWriteCloser) io.ReadWriteCloser
+	// Change, if not nil, makes the start configuration that of a host that
+	// does not do what it was asked for.
+	Change func(*sallyport.StartConfig)
 	// NoCache compiles every module anew; otherwise the Keeps of one test
 	// process share a directory for compiled code, which in real life only
 	// the runs of one user's one module do.
@@ -166,6 +173,9 @@ func Start(t testing.TB, cfg Config) *Keep {
 	t.Cleanup(func() { f.Close() })
 	k := &Keep{Platform: cfg.Platform, ELF: sha256.Sum256(elf), Stderr: &Buffer{}}
 	start := sallyport.StartConfig{Mode: "push", Platform: cfg.Platform}
+	if cfg.Change != nil {
+		cfg.Change(&start)
+	}
 	rc := cfg.Relay
 	rc.HostData = start.Digest()
 	if cfg.Platform == attest.PlatformSim {
@@ -211,7 +221,11 @@ func Start(t testing.TB, cfg Config) *Keep {
 			t.Errorf("the keep is not gone: %v", err)
 		}
 	})
-	if k.Host, err = sallyport.ConnectHost(ctx, k.Channel(), h, sallyport.HostOptions{}); err != nil {
+	channel := k.Channel()
+	if cfg.Channel != nil {
+		channel = cfg.Channel(channel)
+	}
+	if k.Host, err = sallyport.ConnectHost(ctx, channel, h, sallyport.HostOptions{}); err != nil {
 		t.Fatalf("connect to the keep: %v; it said: %s", err, k.Stderr)
 	}
 	t.Cleanup(func() { k.Host.Close(); k.Relay.Close() })
