@@ -66,6 +66,10 @@
 //   - client: the agent's API and the deployment on top of it.
 //   - cmd/enarx: the commands, one file each; testdata has them as stories.
 //
+// Leaves that several of these stand on: internal/detcbor (deterministic CBOR),
+// internal/dsse (signed envelopes), internal/codecache (compiled code of local
+// runs) and internal/wat (modules in text form).
+//
 // # What holds it together
 //
 // arch_test.go is the architecture as tests: who may import whom, what the Keep
