@@ -259,7 +259,7 @@ func (d *deployment) send(ctx context.Context, s *client.Session, signals <-chan
 			running()
 			d.started = st
 			if certErr = writeCert(d.f.cert, st); certErr != nil {
-				cancel(certErr)
+				s.Close() // ends the workload
 			}
 			if ms := d.work.Config.Limits.TimeoutMS; ms > 0 && !d.f.detach {
 				t := time.AfterFunc(time.Duration(ms)*time.Millisecond+timeoutGrace, func() {

@@ -258,8 +258,6 @@ func (r *localRun) session(ctx context.Context, signals <-chan syscall.Signal, r
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	d := client.Deployment{
 		Bundle: r.work.Bundle, Digest: r.work.Digest, Secrets: r.secrets, Owner: owner,
 		Run:   session.Run{Publish: r.publish, Names: certNames("", r.publish)},
@@ -271,7 +269,7 @@ func (r *localRun) session(ctx context.Context, signals <-chan syscall.Signal, r
 		running()
 		r.started = st
 		if certErr = writeCert(r.f.cert, st); certErr != nil {
-			cancel(certErr)
+			s.Close() // ends the workload
 		}
 	}
 	_, exit, err := s.Deploy(ctx, d, client.Demand{})

@@ -4,43 +4,94 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
 // TestMain makes the test binary stand in for enarx, so that each story runs
-// the real program in a process of its own.
+// the real program in a process of its own. The linker's flag is played by a
+// variable that only this test binary reads.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"enarx": main,
+		"enarx": func() {
+			keepDigest = os.Getenv("ENARX_TEST_KEEP_DIGEST")
+			main()
+		},
 	})
 }
+
+// builtKeep is the real Keep runtime, built once for all stories as the
+// Makefile builds it.
+var builtKeep = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "enarx-stories-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "keep")
+	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", path, "../keep")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd.Stderr = os.Stderr
+	// The Keep runs as nobody where it can, who must be able to reach it.
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return "", err
+	}
+	return path, cmd.Run()
+})
 
 // TestStories runs the user stories of testdata.
 func TestStories(t *testing.T) {
 	stories, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(stories) == 0 {
-		t.Fatalf("no stories in testdata: %v", err)
+	if err != nil || len(stories) < 10 {
+		t.Fatalf("%d stories in testdata: %v", len(stories), err)
 	}
+	keep, err := builtKeep()
+	if err != nil {
+		t.Fatalf("building the Keep runtime: %v", err)
+	}
+	t.Cleanup(func() { os.RemoveAll(filepath.Dir(keep)) })
+	elf, err := os.ReadFile(keep)
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest := sha256.Sum256(elf)
+	var count atomic.Int32
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(e *testscript.Env) error {
+			// A name of the Keep runtime for each story, so that it can look
+			// for Keeps of its own.
+			keep := fmt.Sprintf("%s-%d", keep, count.Add(1))
+			if err := os.Link(filepath.Join(filepath.Dir(keep), "keep"), keep); err != nil {
+				return err
+			}
 			// Nothing of the developer's own configuration shows through.
-			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
-			e.Setenv("XDG_CONFIG_HOME", filepath.Join(e.WorkDir, "home", "config"))
-			e.Setenv("XDG_CACHE_HOME", filepath.Join(e.WorkDir, "home", "cache"))
-			e.Setenv("ODDNAME", "a\x1b[2Jb")
-			return os.MkdirAll(filepath.Join(e.WorkDir, "home"), 0o700)
+			home := filepath.Join(e.WorkDir, "home")
+			for k, v := range map[string]string{
+				"HOME": home, "XDG_CONFIG_HOME": filepath.Join(home, "config"), "XDG_STATE_HOME": filepath.Join(home, "state"),
+				"XDG_CACHE_HOME": filepath.Join(home, "cache"), "XDG_RUNTIME_DIR": "",
+				"ENARX_KEEP": keep, "ENARX_TEST_KEEP_DIGEST": hex.EncodeToString(digest[:]),
+				"ODDNAME": "a\x1b[2Jb",
+			} {
+				e.Setenv(k, v)
+			}
+			if err := os.CopyFS(filepath.Join(e.WorkDir, "mod"), os.DirFS("testdata/mod")); err != nil {
+				return err
+			}
+			return os.MkdirAll(home, 0o700)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits":     cmdExits,
-			"unhex":     cmdUnhex,
-			"sparse":    cmdSparse,
-			"truncated": cmdTruncated,
-		},
+		Cmds: scriptCmds,
+		// A story that hangs must not take the whole suite's time.
+		Deadline:           time.Now().Add(2 * time.Minute),
 		RequireUniqueNames: true,
 	})
 }
