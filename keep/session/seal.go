@@ -9,8 +9,10 @@ import (
 	"crypto/ed25519"
 	"crypto/hpke"
 	"crypto/tls"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 const (
@@ -127,21 +129,52 @@ type EndRecord struct {
 	Log       []Chunk `cbor:"6,keyasint,omitempty"`
 }
 
-// signedRecord travels inside the HPKE ciphertext. Pad fills it up to one of a
-// few sizes.
+// signedRecord travels inside the HPKE ciphertext, padded by padRecord.
 type signedRecord struct {
 	Record    []byte `cbor:"1,keyasint"`
 	Signature []byte `cbor:"2,keyasint"` // Ed25519 by the channel key over recordDomain ‖ Record
-	Pad       []byte `cbor:"3,keyasint"`
 }
 
-// recordClasses are the sizes of an end record before encryption.
-// The last
-// one leaves room for the encapsulated key in what a sallyport spools.
+// recordClasses are the only sizes, in bytes, that an end record has before
+// encryption. The last one leaves room for the encapsulated key in what a
+// sallyport spools.
 var recordClasses = [...]int{4 << 10, 64 << 10, 256 << 10, 1 << 20, 2<<20 - 8<<10}
 
 // MaxSealedRecord is the largest sealed end record.
 const MaxSealedRecord = 2 << 20
+
+// padRecord fills a record up to its class: its length (u32, big-endian), the
+// record, zeros. Padding inside the CBOR would not do: the heads of its byte
+// strings grow with their contents, and one byte more or less would tell how
+// long the log is.
+func padRecord(b []byte) ([]byte, error) {
+	for _, c := range recordClasses {
+		if 4+len(b) <= c {
+			out := make([]byte, c)
+			binary.BigEndian.PutUint32(out, uint32(len(b)))
+			copy(out[4:], b)
+			return out, nil
+		}
+	}
+	return nil, fmt.Errorf("end record: %d bytes are more than the largest class", len(b))
+}
+
+// unpadRecord is the reverse of padRecord.
+func unpadRecord(p []byte) ([]byte, error) {
+	if !slices.Contains(recordClasses[:], len(p)) {
+		return nil, fmt.Errorf("end record: seen %d bytes inside, expected one of %v", len(p), recordClasses)
+	}
+	n := binary.BigEndian.Uint32(p)
+	if uint64(n) > uint64(len(p)-4) {
+		return nil, fmt.Errorf("end record: it says it has %d bytes, there are %d", n, len(p)-4)
+	}
+	for _, b := range p[4+n:] {
+		if b != 0 {
+			return nil, errors.New("end record: its padding is not zero")
+		}
+	}
+	return p[4 : 4+n], nil
+}
 
 func recordInfo(keyHash [32]byte) []byte { return append([]byte(recordDomain), keyHash[:]...) }
 
@@ -153,17 +186,11 @@ func SealRecord(r *EndRecord, channel ed25519.PrivateKey, to *Owner) ([]byte, er
 		return nil, err
 	}
 	s := signedRecord{Record: body, Signature: ed25519.Sign(channel, append([]byte(recordDomain), body...))}
-	const overhead = 256 // CBOR heads, signature
-	for _, c := range recordClasses {
-		if len(body)+overhead <= c {
-			s.Pad = make([]byte, c-overhead-len(body))
-			break
-		}
+	inner, err := Encode(&s)
+	if err != nil {
+		return nil, err
 	}
-	if s.Pad == nil {
-		return nil, fmt.Errorf("end record: %d bytes are more than the largest class", len(body))
-	}
-	plain, err := Encode(&s)
+	plain, err := padRecord(inner)
 	if err != nil {
 		return nil, err
 	}
@@ -197,8 +224,12 @@ func (k *OwnerKey) OpenRecord(sealed []byte, channel ed25519.PublicKey) (*EndRec
 	if err != nil {
 		return nil, errors.New("end record: it does not open with this owner key; the host changed it, or it belongs to another deployment")
 	}
+	inner, err := unpadRecord(plain)
+	if err != nil {
+		return nil, err
+	}
 	var s signedRecord
-	if err := Decode(plain, &s); err != nil {
+	if err := Decode(inner, &s); err != nil {
 		return nil, err
 	}
 	if len(channel) != ed25519.PublicKeySize || !ed25519.Verify(channel, append([]byte(recordDomain), s.Record...), s.Signature) {
