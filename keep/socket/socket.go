@@ -12,7 +12,12 @@
 //
 // The host controls the network. It can refuse, delay, drop and truncate; a
 // TLS stream that ends without the peer's close_notify is passed on to the
-// workload as a reset and not as an end of file, so that truncation shows.
+// workload as a reset and not as an end of file, so that truncation shows. In
+// the other direction a workload that ends, in whatever way, closes its
+// sockets, and its peers get a close_notify after the last byte that it wrote:
+// they cannot tell a workload that was stopped from one that was done. Formats
+// that end with the connection say less than they seem to; this is so for
+// every TLS terminator in a process of its own.
 package socket
 
 import (
@@ -21,7 +26,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"strconv"
@@ -32,27 +36,6 @@ import (
 
 	"github.com/enarx/enarx-go/sallyport"
 	"github.com/enarx/enarx-go/workload"
-)
-
-const (
-	// dialTimeout bounds a connect, name resolution by the host and the TLS
-	// handshake included.
-	dialTimeout = 30 * time.Second
-	// acceptTimeout bounds the TLS handshake of an accepted connection, so
-	// that a peer which sends nothing does not hold a slot.
-	acceptTimeout = 15 * time.Second
-	// maxHandshakes is how many accepted connections of one listener may be
-	// in their handshake or waiting for the workload at once; past it the
-	// listener stops accepting and the backlog is the host's.
-	maxHandshakes = 256
-	// maxConns bounds the open connections of a workload: two descriptors
-	// each in this process would otherwise be the host's to exhaust.
-	maxConns = 4096
-	// copySize is the buffer of one direction of a connection.
-	copySize = 32 << 10
-	// linger is how long bytes that the workload wrote before it ended may
-	// take to leave.
-	linger = 5 * time.Second
 )
 
 // Port is the part of a sallyport that sockets use.
@@ -70,22 +53,29 @@ type Set struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	conns  chan struct{} // one token for each open connection
-	pumps  sync.WaitGroup
+	marker int           // see markReset; -1 if it could not be made
+	limits limits
 
 	mu        sync.Mutex
+	closed    bool           // nothing new is opened
+	pumps     sync.WaitGroup // Add only under mu and before closed is set
 	listeners []net.Listener
-	open      map[io.Closer]struct{}
+	open      map[*connection]struct{}
 }
 
 // New makes a set. cert is the identity certificate: what listeners present
 // and what outgoing connections offer when asked. roots judge outgoing
 // connections; now is the trusted time.
 func New(port Port, cert tls.Certificate, roots func() (*x509.CertPool, error), now func() time.Time) *Set {
+	return newSet(port, cert, roots, now, defaultLimits)
+}
+
+func newSet(port Port, cert tls.Certificate, roots func() (*x509.CertPool, error), now func() time.Time, lim limits) *Set {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Set{
 		port: port, ctx: ctx, cancel: cancel,
-		conns: make(chan struct{}, maxConns),
-		open:  map[io.Closer]struct{}{},
+		conns: make(chan struct{}, lim.conns), marker: newMarker(), limits: lim,
+		open: map[*connection]struct{}{},
 	}
 	s.server = &tls.Config{
 		Certificates:           []tls.Certificate{cert},
@@ -104,6 +94,17 @@ func New(port Port, cert tls.Certificate, roots func() (*x509.CertPool, error), 
 		VerifyConnection:   func(cs tls.ConnectionState) error { return verifyServer(cs, roots, now) },
 	}
 	return s
+}
+
+// newMarker makes the descriptor that marks resets: a socket whose other end
+// is closed, so that a child which gets hold of it can do nothing with it.
+func newMarker() int {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return -1
+	}
+	unix.Close(pair[1])
+	return pair[0]
 }
 
 // verifyServer is what crypto/tls does by default, at the trusted time.
@@ -135,18 +136,19 @@ func (s *Set) Connect(f workload.File) (int, error) {
 	if err != nil {
 		return -1, fmt.Errorf("connect %s to %s: %w", f.Name, where, err)
 	}
-	conn := raw
+	w := &wire{Conn: raw}
+	conn := net.Conn(w)
 	if f.Prot == workload.ProtTLS {
 		cfg := s.client.Clone()
 		cfg.ServerName = f.Host
-		t := tls.Client(raw, cfg)
+		t := tls.Client(w, cfg)
 		if err := t.HandshakeContext(ctx); err != nil {
 			raw.Close()
 			return -1, fmt.Errorf("connect %s to %s: TLS: %w", f.Name, where, err)
 		}
 		conn = t
 	}
-	fd, err := s.attach(conn)
+	fd, err := s.attach(conn, w)
 	if err != nil {
 		conn.Close()
 		return -1, fmt.Errorf("connect %s to %s: %w", f.Name, where, err)
@@ -168,10 +170,20 @@ func (s *Set) Listen(f workload.File, publish string) (fd int, bound string, err
 		l.Close()
 		return -1, "", fmt.Errorf("listen %s: socket pair: %w", f.Name, err)
 	}
+	hand := os.NewFile(uintptr(pair[0]), "listener")
 	s.mu.Lock()
-	s.listeners = append(s.listeners, l)
+	closed := s.closed
+	if !closed {
+		s.listeners = append(s.listeners, l)
+	}
 	s.mu.Unlock()
-	go s.accept(l, f.Prot == workload.ProtTLS, os.NewFile(uintptr(pair[0]), "listener"))
+	if closed {
+		l.Close()
+		hand.Close()
+		unix.Close(pair[1])
+		return -1, "", fmt.Errorf("listen %s: %w", f.Name, errClosed)
+	}
+	go s.accept(l, f.Prot == workload.ProtTLS, hand)
 	return pair[1], l.Addr().String(), nil
 }
 
@@ -179,7 +191,7 @@ func (s *Set) Listen(f workload.File, publish string) (fd int, bound string, err
 func (s *Set) accept(l net.Listener, useTLS bool, hand *os.File) {
 	defer hand.Close()
 	defer l.Close()
-	slots := make(chan struct{}, maxHandshakes)
+	slots := make(chan struct{}, s.limits.handshakes)
 	for {
 		select {
 		case slots <- struct{}{}:
@@ -192,28 +204,34 @@ func (s *Set) accept(l net.Listener, useTLS bool, hand *os.File) {
 		}
 		go func() {
 			defer func() { <-slots }()
-			conn := raw
-			if useTLS {
-				ctx, cancel := context.WithTimeout(s.ctx, acceptTimeout)
-				defer cancel()
-				t := tls.Server(raw, s.server)
-				if err := t.HandshakeContext(ctx); err != nil {
-					raw.Close()
-					return
-				}
-				conn = t
-			}
-			fd, err := s.attach(conn)
-			if err != nil {
-				conn.Close()
-				return
-			}
-			// If the workload closed its listener the connection dies with
-			// the descriptor.
-			handOver(hand, fd)
-			unix.Close(fd)
+			s.admit(raw, useTLS, hand)
 		}()
 	}
+}
+
+// admit makes the TLS handshake of one accepted connection and hands it over.
+func (s *Set) admit(raw net.Conn, useTLS bool, hand *os.File) {
+	w := &wire{Conn: raw}
+	conn := net.Conn(w)
+	if useTLS {
+		ctx, cancel := context.WithTimeout(s.ctx, s.limits.accept)
+		defer cancel()
+		t := tls.Server(w, s.server)
+		if err := t.HandshakeContext(ctx); err != nil {
+			raw.Close()
+			return
+		}
+		conn = t
+	}
+	fd, err := s.attach(conn, w)
+	if err != nil {
+		conn.Close()
+		return
+	}
+	// If the workload closed its listener the connection dies with the
+	// descriptor.
+	handOver(hand, fd)
+	unix.Close(fd)
 }
 
 // handOver sends one descriptor, waiting while the workload does not accept.
@@ -234,46 +252,77 @@ func handOver(hand *os.File, fd int) error {
 	return serr
 }
 
+var errClosed = errors.New("the workload has ended")
+
 // attach makes the socket pair of a connection, starts its two pumps, and
 // returns the child's end.
-func (s *Set) attach(conn net.Conn) (int, error) {
+func (s *Set) attach(conn net.Conn, w *wire) (int, error) {
+	if s.marker < 0 {
+		return -1, errors.New("no descriptor could be made to mark resets with")
+	}
 	select {
 	case s.conns <- struct{}{}:
 	default:
-		return -1, fmt.Errorf("more than %d open connections", maxConns)
+		return -1, fmt.Errorf("more than %d open connections", cap(s.conns))
 	}
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	fd, c, err := s.pair(conn, w)
 	if err != nil {
 		<-s.conns
-		return -1, fmt.Errorf("socket pair: %w", err)
+		return -1, err
 	}
-	local := os.NewFile(uintptr(pair[0]), "workload socket")
-	s.mu.Lock()
-	s.open[conn] = struct{}{}
-	s.mu.Unlock()
-	s.pumps.Add(1)
 	go func() {
 		defer s.pumps.Done()
-		splice(conn, local)
+		c.run()
 		s.mu.Lock()
-		delete(s.open, conn)
+		delete(s.open, c)
 		s.mu.Unlock()
 		<-s.conns
 	}()
-	return pair[1], nil
+	return fd, nil
+}
+
+// pair makes a connection known to Close. The caller owes a pumps.Done.
+func (s *Set) pair(conn net.Conn, w *wire) (int, *connection, error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return -1, nil, fmt.Errorf("socket pair: %w", err)
+	}
+	c := &connection{
+		ctx: s.ctx, conn: conn, wire: w, local: os.NewFile(uintptr(pair[0]), "workload socket"),
+		marker: s.marker, limits: s.limits,
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		c.local.Close()
+		unix.Close(pair[1])
+		return -1, nil, errClosed
+	}
+	s.open[c] = struct{}{}
+	s.pumps.Add(1)
+	return pair[1], c, nil
 }
 
 // Close ends listeners at once and gives what the workload has already written
-// a bounded time to leave.
+// a bounded time to leave. The caller has ended the workload.
 func (s *Set) Close() {
 	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return
+	}
+	s.closed = true
 	for _, l := range s.listeners {
 		l.Close()
 	}
 	s.mu.Unlock()
 	done := make(chan struct{})
-	go func() { s.pumps.Wait(); close(done) }()
-	t := time.NewTimer(linger)
+	go func() {
+		s.pumps.Wait()
+		unix.Close(s.marker)
+		close(done)
+	}()
+	t := time.NewTimer(s.limits.linger)
 	defer t.Stop()
 	select {
 	case <-done:
@@ -282,7 +331,8 @@ func (s *Set) Close() {
 	s.cancel()
 	s.mu.Lock()
 	for c := range s.open {
-		c.Close()
+		// Below TLS: what did not leave must not look like all there was.
+		c.wire.Close()
 	}
 	s.mu.Unlock()
 }

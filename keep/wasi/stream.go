@@ -56,6 +56,7 @@ type Listener interface {
 type fdStream struct {
 	fd     int
 	socket bool
+	reset  bool // the other end said that the stream was cut off
 }
 
 // NewFDStream makes a stream of a kernel descriptor and takes it over: it is
@@ -64,6 +65,11 @@ type fdStream struct {
 //
 // Non-blocking is a property of the open file, which other processes may
 // share: hand over a descriptor that is the guest's alone.
+//
+// Over a Unix socket the other end can say that the stream was cut off and did
+// not end: it sends one more byte, with a descriptor (SCM_RIGHTS). Both are
+// dropped, and Read and Peek return ECONNRESET from then on. A Unix socket has
+// no other way to show a reset.
 func NewFDStream(fd int) (Stream, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
@@ -85,7 +91,7 @@ func (s *fdStream) Read(p []byte) (int, error) {
 		return 0, nil
 	}
 	for {
-		n, err := unix.Read(s.fd, p)
+		n, err := s.read(p)
 		switch {
 		case err == nil && n == 0:
 			return 0, io.EOF
@@ -97,6 +103,48 @@ func (s *fdStream) Read(p []byte) (int, error) {
 			return 0, err
 		}
 	}
+}
+
+// read is read(2), or recvmsg(2) for a socket. The call gives no room for
+// descriptors: the kernel closes one that comes along and sets MSG_CTRUNC. It
+// returns nothing past the byte that carried it (unix(7)), which is therefore
+// the last one in p.
+func (s *fdStream) read(p []byte) (int, error) {
+	if !s.socket {
+		return unix.Read(s.fd, p)
+	}
+	if s.reset {
+		return 0, unix.ECONNRESET
+	}
+	n, _, flags, _, err := unix.Recvmsg(s.fd, p, nil, 0)
+	if err != nil || flags&unix.MSG_CTRUNC == 0 {
+		return n, err
+	}
+	s.reset = true
+	return before(n)
+}
+
+// peek is read without taking anything. It asks for a byte more than p holds:
+// when it peeks, Linux reports a descriptor already if p ends right before the
+// byte that carries it.
+func (s *fdStream) peek(p []byte) (int, error) {
+	if s.reset {
+		return 0, unix.ECONNRESET
+	}
+	var more [1]byte
+	n, _, flags, _, err := unix.RecvmsgBuffers(s.fd, [][]byte{p, more[:]}, nil, unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	if err != nil || flags&unix.MSG_CTRUNC == 0 {
+		return min(n, len(p)), err
+	}
+	return before(n)
+}
+
+// before is the number of bytes before the last one, the mark of a reset.
+func before(n int) (int, error) {
+	if n <= 1 {
+		return 0, unix.ECONNRESET
+	}
+	return n - 1, nil
 }
 
 func (s *fdStream) Write(p []byte) (int, error) {
@@ -118,7 +166,7 @@ func (s *fdStream) Peek(p []byte) (int, error) {
 		return 0, unix.EOPNOTSUPP
 	}
 	for {
-		n, _, err := unix.Recvfrom(s.fd, p, unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		n, err := s.peek(p)
 		switch {
 		case err == nil && n == 0 && len(p) > 0:
 			return 0, io.EOF
