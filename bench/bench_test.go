@@ -40,7 +40,7 @@ func TestQuantiles(t *testing.T) {
 }
 
 // TestPlainTLSPeers checks the peer that our throughput is compared with: it
-// must deliver every byte, through three processes.
+// must deliver every byte, through four processes.
 func TestPlainTLSPeers(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {

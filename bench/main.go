@@ -9,8 +9,8 @@
 //	         isolation on) against the wazero CLI with its compile cache and
 //	         Node.js's WASI on the same modules, and enarx's own steps
 //	deploy   an attested deployment to an agent on loopback (sim), by steps
-//	stdout   standard output through the attested channel against a plain TLS
-//	         connection through a TCP relay of the same shape
+//	stdout   standard output through the attested channel against a native
+//	         program's through a plain TLS connection and a TCP relay
 //	memory   what one unclaimed process Keep takes, in PSS
 //	waves    200 attested Keeps in waves of 20
 //

@@ -27,9 +27,10 @@ import (
 const floodMiB = 256
 
 // benchStdout compares what a workload writes, as it comes out of enarx deploy,
-// with the same bytes through a plain TLS connection with a TCP relay in
-// between: three processes, as client, agent and Keep are. The rate is taken
-// from the first byte to the last, so that neither side's start counts.
+// with what a native program writes into a pipe, as it comes out of a plain TLS
+// connection with a TCP relay in between. Both are four processes: the program,
+// the one that encrypts what it reads from it, the relay, the client. The rate
+// is taken from the first byte to the last, so that neither side's start counts.
 func (b *bench) benchStdout() error {
 	fmt.Printf("stdout: %d MiB of standard output, from first byte to last: median (lowest)\n", floodMiB)
 	a, err := b.startAgent()
@@ -143,6 +144,9 @@ func peer(args []string) error {
 		_, err = io.CopyBuffer(struct{ io.Writer }{os.Stdout}, struct{ io.Reader }{conn}, make([]byte, 64<<10))
 		return err
 	}
+	if args[0] == "peer-flood" {
+		return flood()
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -156,7 +160,7 @@ func peer(args []string) error {
 	case "peer-relay":
 		return relay(conn, args[1])
 	case "peer-server":
-		return flood(conn)
+		return serve(conn)
 	}
 	return errors.New("no such peer")
 }
@@ -174,8 +178,9 @@ func relay(conn net.Conn, to string) error {
 	return err
 }
 
-// flood serves floodMiB over TLS with the key agreement of the attested channel.
-func flood(conn net.Conn) error {
+// serve sends what a program writes over TLS, with the key agreement of the
+// attested channel.
+func serve(conn net.Conn) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
@@ -189,11 +194,32 @@ func flood(conn net.Conn) error {
 		MinVersion: tls.VersionTLS13, CurvePreferences: []tls.CurveID{tls.X25519MLKEM768},
 		Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}},
 	})
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	program := exec.Command(self, "peer-flood")
+	program.Stderr = os.Stderr
+	out, err := program.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := program.Start(); err != nil {
+		return err
+	}
+	if _, err := io.CopyBuffer(struct{ io.Writer }{t}, struct{ io.Reader }{out}, make([]byte, 64<<10)); err != nil {
+		return err
+	}
+	return errors.Join(program.Wait(), t.Close())
+}
+
+// flood is the native program.
+func flood() error {
 	block := bytes.Repeat([]byte("x"), 64<<10)
 	for range floodMiB << 20 / len(block) {
-		if _, err := t.Write(block); err != nil {
+		if _, err := os.Stdout.Write(block); err != nil {
 			return err
 		}
 	}
-	return t.Close()
+	return nil
 }
