@@ -13,7 +13,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -95,9 +94,11 @@ func (a *app) agent(ctx context.Context, f *agentFlags) error {
 	}
 	ag, err := agent.New(f.cfg)
 	if err != nil {
-		return fail(agentCode(err), "", err)
+		return fail(exitUsage, "", err)
 	}
+	bound := false
 	err = ag.Run(ctx, func(addr net.Addr) {
+		bound = true
 		scheme := "http"
 		if f.cfg.TLSCert != "" {
 			scheme = "https"
@@ -105,19 +106,14 @@ func (a *app) agent(ctx context.Context, f *agentFlags) error {
 		// Data, so that a script that asked for port 0 learns it.
 		a.emit("%s://%s\n", scheme, addr)
 	})
-	if err != nil {
-		return fail(agentCode(err), "", err)
+	var network *net.OpError
+	switch {
+	case err == nil:
+		return nil
+	case bound && !errors.As(err, &network):
+		return fail(exitUsage, "", err) // it may not serve that address as configured
 	}
-	return nil
-}
-
-// agentCode tells a refused configuration from a machine that does not play
-// along.
-func agentCode(err error) int {
-	if errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EADDRNOTAVAIL) {
-		return exitAgent
-	}
-	return exitUsage
+	return fail(exitAgent, "", err)
 }
 
 // agentConfig completes the configuration from the flags.
