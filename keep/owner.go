@@ -39,7 +39,7 @@ func (k *Keep) ownerSession(ctx context.Context, conn *session.Conn, p []byte) e
 	if err := session.Decode(msg, &v); err != nil {
 		return refused(session.CodeBadRequest, "%v", err)
 	}
-	if err := conn.SetReadDeadline(time.Time{}); err != nil {
+	if err := within(conn, 0); err != nil {
 		return err
 	}
 	k.telling.Add(1)

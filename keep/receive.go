@@ -9,7 +9,6 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/enarx/enarx-go/attest"
 	"github.com/enarx/enarx-go/keep/session"
@@ -38,7 +37,7 @@ func (w *work) close() {
 // receive takes the bundle, the secret values and the order to run from the
 // session that claimed the Keep. One bundle is accepted, once.
 func (k *Keep) receive(ctx context.Context, c *claimant) (*work, error) {
-	if err := c.conn.SetReadDeadline(time.Now().Add(session.BundleTimeout)); err != nil {
+	if err := within(c.conn, session.BundleTimeout); err != nil {
 		return nil, errClaimLost
 	}
 	w := &work{}
@@ -80,7 +79,7 @@ func (k *Keep) receiveAll(ctx context.Context, c *claimant, w *work) error {
 				return refused(session.CodeBadRequest, "%v", err)
 			}
 			w.run = cloneRun(w.run)
-			return c.conn.SetReadDeadline(time.Time{})
+			return within(c.conn, 0)
 		default:
 			return refused(session.CodeBadRequest, "message type %d has no place here", t)
 		}

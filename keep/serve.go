@@ -74,7 +74,7 @@ func (k *Keep) serve(ctx context.Context, raw net.Conn) {
 		return // nobody to tell: the handshake is where telling begins
 	}
 	k.port.Log(sallyport.LogSessionOpen)
-	if err := conn.SetReadDeadline(time.Now().Add(session.ExchangeTimeout)); err != nil {
+	if err := within(conn, session.ExchangeTimeout); err != nil {
 		conn.Close()
 		return
 	}
@@ -91,6 +91,20 @@ func (k *Keep) serve(ctx context.Context, raw net.Conn) {
 	if !kept {
 		conn.Close()
 	}
+}
+
+// within bounds the next reads and writes of a session, so that a peer which
+// neither speaks nor listens holds its place for a known time only. Zero takes
+// the bound away.
+func within(conn *session.Conn, d time.Duration) error {
+	var t time.Time
+	if d > 0 {
+		t = time.Now().Add(d)
+	}
+	if err := conn.SetReadDeadline(t); err != nil {
+		return err
+	}
+	return conn.SetWriteDeadline(t)
 }
 
 // refuse sends the last frame of a session that did not go well.
@@ -181,7 +195,7 @@ func (k *Keep) sendEvidence(ctx context.Context, conn *session.Conn) error {
 	}
 	b, err := m.Encode()
 	if err != nil {
-		return err
+		return refused(session.CodeEvidence, "what the host gave makes no message: %v", err)
 	}
 	return conn.WriteMessage(session.TypeEvidence, b)
 }
