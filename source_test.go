@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -207,4 +208,28 @@ func seeds(fn *ast.FuncDecl) bool {
 		return !found
 	})
 	return found
+}
+
+// TestEveryDependencyHasAReason demands a line in RATIONALE.md for each module
+// that go.mod requires directly.
+func TestEveryDependencyHasAReason(t *testing.T) {
+	out, err := exec.Command("go", "list", "-m", "-f", "{{if not (or .Main .Indirect)}}{{.Path}}{{end}}", "all").Output()
+	if err != nil {
+		t.Fatalf("go list -m: %v", err)
+	}
+	rationale, err := os.ReadFile("RATIONALE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	modules := strings.Fields(string(out))
+	if len(modules) == 0 {
+		t.Fatal("go list named no dependency: nothing was checked")
+	}
+	version := regexp.MustCompile(`/v[0-9]+$`)
+	for _, m := range modules {
+		name := strings.TrimPrefix(version.ReplaceAllString(m, ""), "github.com/")
+		if !bytes.Contains(rationale, []byte("| "+name+" |")) {
+			t.Errorf("RATIONALE.md has no line for %s: why is it better than forty lines of our own?", m)
+		}
+	}
 }
