@@ -101,7 +101,6 @@ func (f *Fake) Serve(t testing.TB, script func(c *session.Conn)) net.Conn {
 			return
 		}
 		script(c)
-		c.Close()
 	}()
 	t.Cleanup(func() {
 		client.Close()

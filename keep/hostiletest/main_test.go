@@ -227,6 +227,9 @@ func foreignAuthority(t testing.TB) *simhw.Authority {
 	return a
 }
 
+// padme is the size that a bundle of n bytes travels in.
+func padme(n int) int { return int(workload.PadmeSize(uint64(n))) }
+
 // measured is the measurement that the reference values of the tests name.
 var measured = sim.Measurement([32]byte{'k', 'e', 'e', 'p'})
 
