@@ -7,9 +7,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 )
 
 // keepDigest is the SHA-256 digest of the Keep runtime that was built with
@@ -27,6 +29,8 @@ type keepRuntime struct {
 	Path   string
 	Source string // where the path came from, for people
 	Digest [32]byte
+	// measure computes Digest, once; whoever calls it again waits for that.
+	measure func() error
 }
 
 // genuine says that it is the one this enarx was built with.
@@ -36,6 +40,22 @@ func (k *keepRuntime) genuine() bool { return hex.EncodeToString(k.Digest[:]) ==
 // "keep" beside enarx itself. The environment can choose the file and nothing
 // more: what a verdict demands is the built-in digest, never this one.
 func (a *app) openKeep(flag string) (*keepRuntime, error) {
+	k, err := a.findKeep(flag)
+	if err != nil {
+		return nil, err
+	}
+	if err := k.measure(); err != nil {
+		k.File.Close()
+		return nil, err
+	}
+	return k, nil
+}
+
+// findKeep is openKeep without the digest, for who starts a Keep meanwhile:
+// hashing the file takes as long as starting a Keep from it, and the kernel
+// lets nobody write to a file that runs. It must call measure before it reads
+// Digest, and close instead of closing File.
+func (a *app) findKeep(flag string) (*keepRuntime, error) {
 	k := &keepRuntime{Path: flag, Source: "--keep"}
 	if k.Path == "" {
 		k.Path, k.Source = a.getenv("ENARX_KEEP"), "ENARX_KEEP"
@@ -58,28 +78,31 @@ func (a *app) openKeep(flag string) (*keepRuntime, error) {
 		}
 		return nil, failf(exitPlatform, hint, "finding the Keep runtime (%s): %w", k.Source, err)
 	}
-	if err := k.hash(f); err != nil {
-		f.Close()
-		return nil, err
+	st, err := f.Stat()
+	if err == nil && (!st.Mode().IsRegular() || st.Size() > maxKeepSize) {
+		err = fmt.Errorf("%s is no regular file of at most %s", k.Path, formatBytes(maxKeepSize))
 	}
-	k.File = f
+	if err != nil {
+		f.Close()
+		return nil, failf(exitPlatform, "name the Keep runtime with --keep FILE", "reading the Keep runtime (%s): %w", k.Source, err)
+	}
+	k.File, k.measure = f, sync.OnceValue(k.hash)
 	return k, nil
 }
 
-func (k *keepRuntime) hash(f *os.File) error {
-	st, err := f.Stat()
-	if err != nil {
-		return failf(exitPlatform, "", "reading the Keep runtime: %w", err)
-	}
-	if !st.Mode().IsRegular() || st.Size() > maxKeepSize {
-		return failf(exitPlatform, "name the Keep runtime with --keep FILE",
-			"reading the Keep runtime (%s): %s is no regular file of at most %s", k.Source, k.Path, formatBytes(maxKeepSize))
-	}
+// close lets go of the file, when nobody measures it any more.
+func (k *keepRuntime) close() {
+	k.measure()
+	k.File.Close()
+}
+
+func (k *keepRuntime) hash() error {
 	h := sha256.New()
-	if _, err := io.Copy(h, io.LimitReader(f, maxKeepSize)); err != nil {
+	// Not by the file's own position: a process that is started from the file
+	// shares it.
+	if _, err := io.Copy(h, io.NewSectionReader(k.File, 0, maxKeepSize)); err != nil {
 		return failf(exitPlatform, "", "reading the Keep runtime %s: %w", k.Path, err)
 	}
 	h.Sum(k.Digest[:0])
-	_, err = f.Seek(0, io.SeekStart)
-	return err
+	return nil
 }

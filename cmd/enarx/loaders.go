@@ -78,6 +78,9 @@ func openLocalSim(keep *keepRuntime) (*localSim, error) {
 			return nil, failf(exitInternal, "remove the file to have a new one made", "reading the throw-away root of sim in %s: %w", path, err)
 		}
 	}
+	if err := keep.measure(); err != nil {
+		return nil, err
+	}
 	return &localSim{authority: auth, measurement: sim.Measurement(keep.Digest)}, nil
 }
 

@@ -115,6 +115,9 @@ func (a *app) runLocal(ctx context.Context, f *runFlags, module string, args []s
 	go func() { launch <- r.launch(ctx) }()
 	err := r.pack(module, args)
 	lerr := <-launch
+	if r.runtime != nil {
+		defer r.runtime.close()
+	}
 	if r.keep != nil {
 		defer r.close()
 	}
@@ -125,6 +128,9 @@ func (a *app) runLocal(ctx context.Context, f *runFlags, module string, args []s
 		return err
 	}
 	r.steps.done("start keep", r.platform)
+	if err := r.runtime.measure(); err != nil {
+		return err
+	}
 	if r.cache != nil {
 		r.cache.fetch(r.runtime, r.work.Bundle)
 	}
@@ -167,10 +173,10 @@ func (r *localRun) check() (err error) {
 
 // launch starts the Keep.
 func (r *localRun) launch(ctx context.Context) (err error) {
-	if r.runtime, err = r.a.openKeep(r.f.keep); err != nil {
+	if r.runtime, err = r.a.findKeep(r.f.keep); err != nil {
 		return err
 	}
-	defer r.runtime.File.Close()
+	go r.runtime.measure()
 	if r.platform == attest.PlatformSim {
 		if r.sim, err = openLocalSim(r.runtime); err != nil {
 			return err
