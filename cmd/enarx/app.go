@@ -112,6 +112,8 @@ leaves, the client has proof of what is at the other end.
 		{"make", newWorkloadCmd(a)},
 		{"host", newAgentCmd(a)},
 		{"host", newPlatformCmd(a)},
+		{"host", newReferenceCmd(a)},
+		{"host", newReceiptCmd(a)},
 		{"host", newVersionCmd(a)},
 	} {
 		c.cmd.GroupID = c.group

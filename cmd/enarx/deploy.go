@@ -90,6 +90,9 @@ func (d *deployment) check() (platforms []string, err error) {
 	if d.publish, err = parsePublish(d.f.publish); err != nil {
 		return nil, err
 	}
+	if err := d.f.checkReceipt(); err != nil {
+		return nil, err
+	}
 	if d.demand, err = d.a.trust(&d.f.trustFlags); err != nil {
 		return nil, err
 	}
@@ -248,7 +251,7 @@ func (d *deployment) own(module string) (err error) {
 func (d *deployment) send(ctx context.Context, s *client.Session, signals <-chan syscall.Signal, running func()) (*session.Exit, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var certErr error
+	var fileErr error
 	d.claimed = true
 	st, exit, err := s.Deploy(ctx, client.Deployment{
 		Bundle: d.work.Bundle, Digest: d.work.Digest, Secrets: d.secrets, Owner: d.key,
@@ -258,7 +261,11 @@ func (d *deployment) send(ctx context.Context, s *client.Session, signals <-chan
 		OnRunning: func(st *client.Started) {
 			running()
 			d.started = st
-			if certErr = writeCert(d.f.cert, st); certErr != nil {
+			fileErr = writeCert(d.f.cert, st)
+			if fileErr == nil {
+				fileErr = d.writeReceipt(st)
+			}
+			if fileErr != nil {
 				s.Close() // ends the workload
 			}
 			if ms := d.work.Config.Limits.TimeoutMS; ms > 0 && !d.f.detach {
@@ -271,8 +278,8 @@ func (d *deployment) send(ctx context.Context, s *client.Session, signals <-chan
 		},
 		Evidence: d.f.receipt != "",
 	}, d.demand)
-	if certErr != nil {
-		return nil, certErr
+	if fileErr != nil {
+		return nil, fileErr
 	}
 	if st != nil {
 		d.started = st

@@ -123,7 +123,7 @@ func (h *held) demand() (client.Demand, error) {
 	d.Measurements = []attest.ReferenceValue{{
 		Platform: o.Platform, Measurement: o.Measurement, Release: "as deployed", Source: "the owner file",
 	}}
-	d.Decide = decide(&h.f.trustFlags)
+	d.Decide = h.f.rule().Hook()
 	return d, nil
 }
 

@@ -10,6 +10,8 @@ import (
 	"github.com/enarx/enarx-go/attest"
 	"github.com/enarx/enarx-go/attest/sim"
 	"github.com/enarx/enarx-go/client"
+	"github.com/enarx/enarx-go/measure"
+	"github.com/enarx/enarx-go/policy"
 )
 
 // maxRootFile bounds the file of a sim root, one certificate.
@@ -22,10 +24,10 @@ func (a *app) trust(f *trustFlags) (client.Demand, error) {
 	if err != nil || f.noTEE {
 		return d, err
 	}
-	if d.Measurements, err = a.references(f); err != nil {
+	if d.Measurements, err = a.references(f, d.At); err != nil {
 		return d, err
 	}
-	d.Decide = decide(f)
+	d.Decide = f.rule().Hook()
 	return d, nil
 }
 
@@ -48,31 +50,27 @@ func (a *app) verifiers(f *trustFlags) (client.Demand, error) {
 }
 
 // references are the accepted launch measurements: those of --reference, or
-// without it the ones that belong to this enarx.
-func (a *app) references(f *trustFlags) ([]attest.ReferenceValue, error) {
+// without it the ones that belong to this enarx. They never add up: who names
+// reference values means these and no others.
+func (a *app) references(f *trustFlags, at time.Time) ([]attest.ReferenceValue, error) {
+	if len(f.reference) > 0 {
+		return readReferences(f.reference, f.referenceKey, at)
+	}
+	if len(f.referenceKey) > 0 {
+		return nil, failf(exitUsage, "name the reference values with --reference FILE", "--reference-key without --reference")
+	}
 	digest, ok := keepSHA256()
 	if !ok {
 		return nil, failf(exitUsage, "build it with make build, or name reference values with --reference FILE --reference-key FILE",
 			"this enarx does not know which Keep runtime to expect: it was built without its digest")
 	}
-	m := sim.Measurement(digest)
-	return []attest.ReferenceValue{{
-		Platform: attest.PlatformSim, Measurement: m[:], Release: version, Source: "built into enarx " + version,
-	}}, nil
+	return measure.Builtin(digest, version), nil
 }
 
-// decide is the decision hook: the last word before anything is released. It
-// takes claims only, which a verifier alone can make.
-func decide(f *trustFlags) func(*attest.Claims, attest.Verdict) error {
-	return func(c *attest.Claims, _ attest.Verdict) error {
-		switch {
-		case !c.Verified():
-			return failf(exitAttest, "", "there are no verified claims")
-		case c.Simulated && f.simRoot == "":
-			return failf(exitAttest, "name the root with --insecure-sim-root FILE", "the evidence is simulated")
-		case c.Debug:
-			return failf(exitAttest, "ask for a Keep without debugging", "the host may debug this Keep")
-		}
-		return nil
+// rule is what policy demands: hardware, unless a sim root was named.
+func (f *trustFlags) rule() policy.Demand {
+	if f.simRoot != "" {
+		return policy.Demand{Platforms: []string{attest.PlatformSim}, AllowSimulated: true}
 	}
+	return policy.Demand{}
 }

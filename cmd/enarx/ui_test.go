@@ -1,0 +1,149 @@
+// Copyright The Enarx in Go Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/enarx/enarx-go/keep/session"
+)
+
+func TestStepsFitTheTerminal(t *testing.T) {
+	for _, width := range []int{minWidth, 60, 80, maxWidth} {
+		u := &ui{w: &bytes.Buffer{}, terminal: true, width: width}
+		for _, name := range []string{"pack", "attested channel", strings.Repeat("long", 9)} {
+			for _, detail := range []string{"", "bundle:sha256:0123456789abcdef…  1.2 MiB", strings.Repeat("ü", 200)} {
+				for _, d := range []time.Duration{0, 999 * time.Microsecond, 1234567 * time.Nanosecond, 12 * time.Second} {
+					line := u.formatStep(name, detail, d)
+					n := utf8.RuneCountInString(line)
+					if n > width && len(name) < 20 {
+						t.Errorf("width %d: %d characters: %q", width, n, line)
+					}
+					if !strings.HasSuffix(line, formatDuration(d)) || !strings.HasPrefix(line, "enarx: ") {
+						t.Errorf("width %d: %q", width, line)
+					}
+				}
+			}
+		}
+	}
+}
+
+// In a pipe there are neither steps nor colours; on a terminal there are.
+func TestProgressIsForTerminals(t *testing.T) {
+	var pipe, screen bytes.Buffer
+	newUI(&pipe).step("pack", "x", time.Millisecond)
+	(&ui{w: &screen, terminal: true, width: 80}).step("pack", "x", time.Millisecond)
+	if pipe.Len() != 0 {
+		t.Errorf("in a pipe: %q", &pipe)
+	}
+	if want := "enarx: pack                x" + strings.Repeat(" ", 44) + "  1.0 ms\n"; screen.String() != want {
+		t.Errorf("on a terminal:\n%q, want\n%q", screen.String(), want)
+	}
+	var quiet bytes.Buffer
+	(&ui{w: &quiet, terminal: true, quiet: true, width: 80}).step("pack", "x", time.Millisecond)
+	if quiet.Len() != 0 {
+		t.Errorf("quiet: %q", &quiet)
+	}
+}
+
+// What comes from elsewhere cannot act on the terminal or begin a line of its
+// own that looks like ours.
+func TestInvariant4TextFromElsewhereIsHarmless(t *testing.T) {
+	var b bytes.Buffer
+	u := newUI(&b)
+	u.warningf("%s", "a\x1b[2J\r\nenarx: all is well\u202eb\u0085\x7f\x00")
+	got := b.String()
+	if strings.Count(got, "\n") != 1 || strings.ContainsAny(strings.TrimSuffix(got, "\n"), "\x1b\r\x00\x7f\u202e\u0085") {
+		t.Errorf("%q", got)
+	}
+	a := &app{ui: newUI(&b)}
+	b.Reset()
+	a.report(failf(exitAgent, "x\ny", "one\ntwo\x1b"))
+	for line := range strings.Lines(b.String()) {
+		if !strings.HasPrefix(line, "enarx: ") || strings.Contains(line, "\x1b") {
+			t.Errorf("%q", line)
+		}
+	}
+}
+
+// A line of ours never continues one of the workload's, and the result is the
+// last thing written.
+func TestResultHasALineOfItsOwn(t *testing.T) {
+	var b bytes.Buffer
+	u := newUI(&b)
+	u.workloadStream().Write([]byte(`{"exit":{"by":"workload","code":0}}` + "\nno end"))
+	u.result(resultLine{Exit: exitResult{By: "enarx", Code: 127}})
+	if !strings.HasSuffix(b.String(), "no end\n{\"exit\":{\"by\":\"enarx\",\"code\":127}}\n") {
+		t.Errorf("%q", &b)
+	}
+}
+
+func TestPanicsAreExplained(t *testing.T) {
+	var b bytes.Buffer
+	a := &app{stdout: &bytes.Buffer{}, ui: newUI(&b)}
+	code := a.execute([]string{"version"}) // asks for an environment that is not there
+	if code != exitInternal || !strings.Contains(b.String(), "enarx: error: internal defect") || strings.Contains(b.String(), "goroutine") {
+		t.Errorf("code %d: %s", code, &b)
+	}
+}
+
+func TestOutcomeNeverTurnsAFailureIntoSuccess(t *testing.T) {
+	a := &app{ui: newUI(&bytes.Buffer{})}
+	for _, e := range []session.Exit{
+		{End: session.EndExit, Code: 256}, {End: session.EndExit, Code: 1 << 32}, {End: session.EndExit, Code: 1<<64 - 1},
+		{End: session.EndTrap}, {End: session.EndSignal}, {End: session.EndSignal, Code: 1 << 63}, {End: session.EndTimeout}, {End: session.EndStopped},
+		{End: session.EndKilled}, {End: session.EndSetup}, {End: ""}, {End: "exit "}, {End: "surprise", Code: 0},
+	} {
+		r := a.outcome(&e)
+		if r.Code <= 0 || r.Code > 255 {
+			t.Errorf("%+v: code %d", e, r.Code)
+		}
+		if r.By == "enarx" && (r.Code < 120 || r.Code > 127) {
+			t.Errorf("%+v: enarx's own code is %d", e, r.Code)
+		}
+	}
+	for code := range uint64(256) {
+		if r := a.outcome(&session.Exit{End: session.EndExit, Code: code}); r.By != "workload" || r.Code != int(code) {
+			t.Errorf("exit code %d became %+v", code, r)
+		}
+	}
+}
+
+func TestWriteFileIsAllOrNothing(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "file")
+	if err := writeFile(path, "x", []byte("one"), 0o600, true); err != nil {
+		t.Fatal(err)
+	}
+	var ce *cliError
+	if err := writeFile(path, "x", []byte("two"), 0o600, true); !errors.As(err, &ce) || ce.code != exitUsage {
+		t.Errorf("an exclusive write over a file: %v", err)
+	}
+	if err := writeFile(path, "x", []byte("two"), 0o640, false); err != nil {
+		t.Fatal(err)
+	}
+	b, _ := os.ReadFile(path)
+	st, _ := os.Stat(path)
+	if string(b) != "two" || st.Mode().Perm() != 0o640 {
+		t.Errorf("%q, mode %o", b, st.Mode().Perm())
+	}
+	// A directory in the way: nothing is left beside it.
+	if err := os.Mkdir(filepath.Join(dir, "dir"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeFile(filepath.Join(dir, "dir"), "x", []byte("three"), 0o600, false); err == nil {
+		t.Error("wrote over a directory")
+	}
+	names, _ := os.ReadDir(dir)
+	if len(names) != 2 {
+		t.Errorf("left behind: %v", names)
+	}
+}
