@@ -142,3 +142,46 @@ func TestInvariant7Reproducible_FromTwoDirectories(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
+
+// otherFlags are flags of other programs that the docs mention.
+var otherFlags = map[string]bool{"cacert": true, "no-install-recommends": true, "silent": true, "ignore-scripts": true,
+	"no-audit": true, "no-fund": true, "edition": true, "target": true, "sysroot": true}
+
+// TestFlagsInDocsExist looks for every flag of the Markdown files in the source
+// of the commands.
+func TestFlagsInDocsExist(t *testing.T) {
+	var source strings.Builder
+	files, err := filepath.Glob("cmd/enarx/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		source.Write(b)
+	}
+	checked := 0
+	for _, f := range projectFiles(t) {
+		if filepath.Ext(f) != ".md" || strings.Contains(f, "testdata/") {
+			continue
+		}
+		b, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile("[ `(]--([a-z][a-z-]*[a-z])([^a-z-]|$)").FindAllStringSubmatch(string(b), -1) {
+			if otherFlags[m[1]] {
+				continue
+			}
+			checked++
+			if !strings.Contains(source.String(), `"`+m[1]+`"`) {
+				t.Errorf("%s mentions --%s, which no command has", f, m[1])
+			}
+		}
+	}
+	if checked == 0 {
+		t.Fatal("no flag found: nothing was checked")
+	}
+}
