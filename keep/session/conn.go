@@ -51,10 +51,12 @@ const flagMore = 1 // the message goes on in the next frame of the same type
 // goroutine may read while others write.
 type Conn struct {
 	tls *tls.Conn
-	out *gather // below tls; nil when the connection cannot be gathered
+	rw  io.ReadWriter // tls; tests put plain bytes here
+	out *gather       // below tls
 
 	wmu  sync.Mutex
 	wbuf []byte
+	werr error // the first error of a write: part of a frame may be out
 
 	rbuf []byte
 	r, w int // rbuf[r:w] is received and not yet parsed
@@ -85,7 +87,7 @@ func handshake(raw net.Conn, wrap func(net.Conn) *tls.Conn) (*Conn, error) {
 		raw.Close()
 		return nil, fmt.Errorf("attested channel: clear handshake deadline: %w", err)
 	}
-	return &Conn{tls: t, out: g}, nil
+	return &Conn{tls: t, rw: t, out: g}, nil
 }
 
 // State is the TLS connection's state, from which bindings are derived.
@@ -98,8 +100,15 @@ func (c *Conn) SetReadDeadline(t time.Time) error { return c.tls.SetReadDeadline
 // write that ran into its deadline has broken the session for good.
 func (c *Conn) SetWriteDeadline(t time.Time) error { return c.tls.SetWriteDeadline(t) }
 
-// Close ends the session at once.
-func (c *Conn) Close() error { return c.tls.Close() }
+// Close ends the session: in order if the peer takes the last record within
+// seconds, and at once if a write is under way, which then fails.
+func (c *Conn) Close() error {
+	if !c.wmu.TryLock() {
+		return c.out.Conn.Close()
+	}
+	defer c.wmu.Unlock()
+	return c.tls.Close()
+}
 
 // classOf is the size on the wire of a frame with n bytes of payload.
 func classOf(n int) int {
@@ -133,6 +142,9 @@ func (c *Conn) WriteMessage(t Type, p []byte) error {
 
 // writeFrame sends one padded frame. The caller holds wmu.
 func (c *Conn) writeFrame(t Type, flags byte, p []byte) error {
+	if c.werr != nil {
+		return c.werr
+	}
 	size := classOf(len(p))
 	if cap(c.wbuf) < size {
 		c.wbuf = make([]byte, size)
@@ -142,14 +154,14 @@ func (c *Conn) writeFrame(t Type, flags byte, p []byte) error {
 	binary.BigEndian.PutUint32(f[4:], uint32(len(p)))
 	clear(f[headerSize+copy(f[headerSize:], p):])
 	c.out.hold()
-	_, err := c.tls.Write(f)
+	_, err := c.rw.Write(f)
 	if ferr := c.out.release(); err == nil {
 		err = ferr
 	}
 	if err != nil {
-		return fmt.Errorf("attested channel: write: %w", err)
+		c.werr = fmt.Errorf("attested channel: write: %w", err)
 	}
-	return nil
+	return c.werr
 }
 
 // ReadMessage reads one whole message of any type. The bytes are valid until
@@ -171,6 +183,9 @@ func (c *Conn) ReadMessage() (Type, []byte, error) {
 		}
 		if len(msg)+len(p) > maxControl {
 			return 0, nil, fmt.Errorf("attested channel: a message of type %d is larger than %d bytes", t, maxControl)
+		}
+		if len(p) == 0 {
+			return 0, nil, errors.New("attested channel: the last frame of a message is empty")
 		}
 		msg = append(msg, p...)
 	}
@@ -240,7 +255,7 @@ func (c *Conn) fill(n int) ([]byte, error) {
 			c.w = copy(grown, c.rbuf[c.r:c.w])
 			c.r, c.rbuf = 0, grown
 		}
-		m, err := c.tls.Read(c.rbuf[c.w:])
+		m, err := c.rw.Read(c.rbuf[c.w:])
 		c.w += m
 		if m == 0 && err != nil {
 			if err == io.EOF && c.w > c.r {

@@ -41,6 +41,18 @@ const (
 
 	// maxText bounds any text in a message that comes from the peer.
 	maxText = 4 << 10
+	// clipText is where this end cuts its own texts, below maxText with the
+	// marks that may be added.
+	clipText = 2 << 10
+	// maxName bounds names of steps and engines.
+	maxName = 256
+	// maxCert bounds the identity certificate; with maxNames names it has
+	// less than 6 KiB.
+	maxCert = 16 << 10
+	// maxSteps bounds the steps of a Keep's life that it tells the times of.
+	maxSteps = 64
+	// maxPorts is the most listeners a workload can have: its descriptors.
+	maxPorts = 256
 	// maxPublish bounds the publish wishes of one run.
 	maxPublish = 128
 	// maxNames bounds the names asked for in the identity certificate.

@@ -8,6 +8,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"math"
+	"strings"
 
 	"github.com/enarx/enarx-go/internal/detcbor"
 )
@@ -118,6 +120,15 @@ const (
 	CodeEnded          = "ended"
 )
 
+// Text makes a text fit for a message, whoever chose it: at most 2 KiB of valid
+// UTF-8.
+func Text(s string) string {
+	if len(s) > clipText {
+		s = s[:clipText] + "…"
+	}
+	return strings.ToValidUTF8(s, "?")
+}
+
 // Refused is the Keep's last frame of a session that it ends, with why. It is
 // also an error.
 type Refused struct {
@@ -155,7 +166,14 @@ func (h *BundleHeader) check() error {
 
 // Accepted says that the bundle has the digest that was announced.
 type Accepted struct {
-	Digest []byte `cbor:"1,keyasint"`
+	Digest []byte `cbor:"1,keyasint"` // 32 bytes
+}
+
+func (a *Accepted) check() error {
+	if len(a.Digest) != 32 {
+		return fmt.Errorf("seen a digest of %d bytes, expected 32", len(a.Digest))
+	}
+	return nil
 }
 
 // Publish is the owner's wish where one guest port is to be on the host.
@@ -213,6 +231,33 @@ type Running struct {
 	Steps        []Step `cbor:"4,keyasint,omitempty"`
 }
 
+func (r *Running) check() error {
+	if len(r.IdentityCert) == 0 || len(r.IdentityCert) > maxCert {
+		return fmt.Errorf("seen a certificate of %d bytes, expected 1 to %d", len(r.IdentityCert), maxCert)
+	}
+	if len(r.Engine) > maxName || len(r.Steps) > maxSteps {
+		return errors.New("the engine's name or the list of steps is too long")
+	}
+	for _, s := range r.Steps {
+		if len(s.Name) > maxName {
+			return errors.New("the name of a step is too long")
+		}
+	}
+	return checkPorts(r.Ports)
+}
+
+func checkPorts(ports []Port) error {
+	if len(ports) > maxPorts {
+		return fmt.Errorf("seen %d ports, at most %d", len(ports), maxPorts)
+	}
+	for _, p := range ports {
+		if len(p.Name) > maxText || len(p.Bound) > maxText {
+			return errors.New("the name or address of a port is too long")
+		}
+	}
+	return nil
+}
+
 // How a workload ended.
 const (
 	EndExit    = "exit"    // it returned Code
@@ -233,10 +278,32 @@ type Exit struct {
 	Lost   uint64 `cbor:"5,keyasint,omitempty"` // bytes of output that the log no longer held
 }
 
+func (e *Exit) check() error {
+	switch e.End {
+	case EndExit, EndTrap, EndSignal, EndTimeout, EndStopped, EndKilled, EndSetup:
+	default:
+		return errors.New("it names no known kind of end")
+	}
+	if e.Code > math.MaxUint32 {
+		return fmt.Errorf("seen code %d, at most %d", e.Code, uint32(math.MaxUint32))
+	}
+	if len(e.Reason) > maxText || len(e.Trace) > maxText {
+		return errors.New("text is too long")
+	}
+	return nil
+}
+
 // OwnerProof shows that a later session is the owner's: an Ed25519 signature
 // over ownerProofDomain and this very connection's owner exporter.
 type OwnerProof struct {
-	Signature []byte `cbor:"1,keyasint"`
+	Signature []byte `cbor:"1,keyasint"` // 64 bytes
+}
+
+func (p *OwnerProof) check() error {
+	if len(p.Signature) != ed25519.SignatureSize {
+		return fmt.Errorf("seen a signature of %d bytes, expected %d", len(p.Signature), ed25519.SignatureSize)
+	}
+	return nil
 }
 
 // Verbs of an owner session.
@@ -253,6 +320,14 @@ type Verb struct {
 	Follow bool   `cbor:"2,keyasint,omitempty"`
 }
 
+func (v *Verb) check() error {
+	switch v.Verb {
+	case VerbStatus, VerbLogs, VerbAttach, VerbStop:
+		return nil
+	}
+	return errors.New("it names no known verb")
+}
+
 // Status is a running workload as its owner may see it.
 type Status struct {
 	State        string `cbor:"1,keyasint"` // attest state: "claimed" or "running"
@@ -263,4 +338,14 @@ type Status struct {
 	LostBytes    uint64 `cbor:"6,keyasint,omitempty"`
 	Ports        []Port `cbor:"7,keyasint,omitempty"`
 	IdentityCert []byte `cbor:"8,keyasint,omitempty"`
+}
+
+func (s *Status) check() error {
+	if s.State != "claimed" && s.State != "running" {
+		return errors.New("seen a state that a Keep with an owner cannot have")
+	}
+	if len(s.Digest) != 0 && len(s.Digest) != 32 || len(s.IdentityCert) > maxCert {
+		return errors.New("the digest or the certificate has a wrong size")
+	}
+	return checkPorts(s.Ports)
 }

@@ -129,6 +129,13 @@ type EndRecord struct {
 	Log       []Chunk `cbor:"6,keyasint,omitempty"`
 }
 
+func (r *EndRecord) check() error {
+	if len(r.Digest) != 32 {
+		return fmt.Errorf("seen a digest of %d bytes, expected 32", len(r.Digest))
+	}
+	return r.Exit.check()
+}
+
 // signedRecord travels inside the HPKE ciphertext, padded by padRecord.
 type signedRecord struct {
 	Record    []byte `cbor:"1,keyasint"`

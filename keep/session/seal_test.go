@@ -22,7 +22,7 @@ func TestInvariant3HostSeesCiphertext_RecordSizes(t *testing.T) {
 	}
 	sizes := map[int]int{}
 	for _, n := range []int{0, 1, 22, 23, 24, 25, 200, 253, 254, 255, 256, 257, 258, 259, 3000, 60_000, 65_000, 66_000, 200_000} {
-		b, err := SealRecord(&EndRecord{Digest: make([]byte, 32), Log: []Chunk{{Data: make([]byte, n)}}}, channel, &pub)
+		b, err := SealRecord(&EndRecord{Digest: make([]byte, 32), Exit: Exit{End: EndExit}, Log: []Chunk{{Data: make([]byte, n)}}}, channel, &pub)
 		if err != nil {
 			t.Fatal(err)
 		}

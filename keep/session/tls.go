@@ -22,6 +22,7 @@ func ServerTLS(cert tls.Certificate) *tls.Config {
 		MinVersion:                  tls.VersionTLS13,
 		CurvePreferences:            []tls.CurveID{tls.X25519MLKEM768},
 		NextProtos:                  []string{alpn},
+		VerifyConnection:            verifyHandshake, // a client without ALPN would pass otherwise
 		SessionTicketsDisabled:      true,
 		DynamicRecordSizingDisabled: true,
 	}
@@ -43,9 +44,9 @@ func ClientTLS() *tls.Config {
 	}
 }
 
-// verifyPeer refuses connections on which the binding would not mean what
-// attest/SPEC.md says it means.
-func verifyPeer(cs tls.ConnectionState) error {
+// verifyHandshake refuses connections on which the binding would not mean what
+// attest/SPEC.md says it means. Both ends check it.
+func verifyHandshake(cs tls.ConnectionState) error {
 	switch {
 	case cs.Version != tls.VersionTLS13:
 		return fmt.Errorf("attested channel: seen TLS version %#x, expected TLS 1.3", cs.Version)
@@ -55,7 +56,17 @@ func verifyPeer(cs tls.ConnectionState) error {
 		return fmt.Errorf("attested channel: seen key agreement %v, expected X25519MLKEM768", cs.CurveID)
 	case cs.NegotiatedProtocol != alpn:
 		return fmt.Errorf("attested channel: the peer speaks %q, expected %q; is this the port of a workload?", cs.NegotiatedProtocol, alpn)
-	case len(cs.PeerCertificates) != 1:
+	}
+	return nil
+}
+
+// verifyPeer is the client's check: the handshake, and that the Keep showed one
+// certificate with a channel key.
+func verifyPeer(cs tls.ConnectionState) error {
+	if err := verifyHandshake(cs); err != nil {
+		return err
+	}
+	if len(cs.PeerCertificates) != 1 {
 		return fmt.Errorf("attested channel: seen %d certificates, expected the channel key's one", len(cs.PeerCertificates))
 	}
 	if _, ok := cs.PeerCertificates[0].PublicKey.(ed25519.PublicKey); !ok {
