@@ -25,6 +25,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -78,12 +79,9 @@ func fail(c *Control, err error) int {
 	return 1
 }
 
+// clip makes a text that a guest may have chosen fit into a message.
 func clip(s string) string {
-	const limit = 2 << 10
-	if len(s) > limit {
-		return s[:limit]
-	}
-	return s
+	return strings.ToValidUTF8(s[:min(len(s), clipText)], "?")
 }
 
 func setup(err error) *Done { return &Done{End: DoneSetup, Reason: clip(err.Error())} }
@@ -159,7 +157,7 @@ func load(fds []int, job *Job) (*workload.Bundle, map[string][]byte, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("engine child: %w", err)
 	}
-	s, err := mapped(fds[1], job.SecretsSize, 1<<20)
+	s, err := mapped(fds[1], job.SecretsSize, maxSecrets)
 	if err != nil {
 		return nil, nil, fmt.Errorf("engine child: secrets: %w", err)
 	}

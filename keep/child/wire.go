@@ -17,18 +17,6 @@ import (
 // end of a Unix SOCK_SEQPACKET pair, whose messages keep their boundaries.
 const ControlFD = 3
 
-const (
-	// maxMessage bounds a message on the control socket. Both ends use it;
-	// to the parent every byte from the child is hostile.
-	maxMessage = 64 << 10
-	// fdsPerMessage is below Linux's limit of 253 (SCM_MAX_FD).
-	fdsPerMessage = 64
-	// MaxFDs bounds the descriptors handed to a child in all.
-	MaxFDs = 1024
-	// maxText bounds a text from the child; a guest chooses part of it.
-	maxText = 16 << 10
-)
-
 // Kinds of messages: the first byte on the wire.
 const (
 	kindRoot     = 'R' // parent: the root directory is final; seal yourself
@@ -62,6 +50,19 @@ type Dir struct {
 type Compiled struct {
 	US     uint64 `cbor:"1,keyasint"` // microseconds
 	Engine string `cbor:"2,keyasint"`
+}
+
+// check bounds what is shown to the owner.
+func (m *Compiled) check() error {
+	if len(m.Engine) > maxEngine {
+		return fmt.Errorf("the engine's name has %d bytes, at most %d are expected", len(m.Engine), maxEngine)
+	}
+	for i := range len(m.Engine) {
+		if b := m.Engine[i]; b < ' ' || b > '~' {
+			return errors.New("the engine's name is not printable ASCII")
+		}
+	}
+	return nil
 }
 
 // How the child's work ended.
@@ -132,8 +133,9 @@ func (c *Control) send(kind byte, body []byte, fds ...int) error {
 }
 
 // recv receives one message. Descriptors are taken only if wantFDs: the parent
-// must never receive any from the child, and the kernel drops those for which
-// there is no room.
+// must never hold one that the child chose. It gives the kernel no room for
+// any, so that the kernel closes those that come and says so, and it takes the
+// message for the breach that it is.
 func (c *Control) recv(wantFDs bool) (kind byte, body []byte, fds []int, err error) {
 	buf := make([]byte, maxMessage+1)
 	var oob []byte
@@ -144,10 +146,10 @@ func (c *Control) recv(wantFDs bool) (kind byte, body []byte, fds []int, err err
 	if err != nil {
 		return 0, nil, nil, fmt.Errorf("engine child: receive: %w", err)
 	}
-	var n, oobn int
+	var n, oobn, flags int
 	var rerr error
 	err = rc.Read(func(fd uintptr) bool {
-		n, oobn, _, _, rerr = unix.Recvmsg(int(fd), buf, oob, unix.MSG_CMSG_CLOEXEC)
+		n, oobn, flags, _, rerr = unix.Recvmsg(int(fd), buf, oob, unix.MSG_CMSG_CLOEXEC)
 		return rerr != unix.EAGAIN
 	})
 	switch {
@@ -164,6 +166,10 @@ func (c *Control) recv(wantFDs bool) (kind byte, body []byte, fds []int, err err
 		if fds, err = parseRights(oob[:oobn]); err != nil {
 			return 0, nil, nil, err
 		}
+	}
+	if flags&unix.MSG_CTRUNC != 0 {
+		closeAll(fds)
+		return 0, nil, nil, errors.New("engine child: a message came with descriptors that have no place here")
 	}
 	return buf[0], buf[1:n], fds, nil
 }
@@ -185,6 +191,12 @@ func parseRights(oob []byte) ([]int, error) {
 		fds = append(fds, f...)
 	}
 	return fds, nil
+}
+
+func closeAll(fds []int) {
+	for _, fd := range fds {
+		unix.Close(fd)
+	}
 }
 
 func (c *Control) sendValue(kind byte, v any) error {
@@ -234,6 +246,7 @@ func (c *Control) recvJob() ([]int, *Job, error) {
 		switch kind {
 		case kindFDs:
 			if all = append(all, fds...); len(all) > MaxFDs {
+				closeAll(all)
 				return nil, nil, fmt.Errorf("engine child: more than %d descriptors", MaxFDs)
 			}
 		case kindJob:
@@ -261,8 +274,8 @@ func (c *Control) Next() (any, error) {
 		if err := detcbor.Unmarshal(body, &m); err != nil {
 			return nil, fmt.Errorf("engine child: %w", err)
 		}
-		if len(m.Engine) > 256 {
-			return nil, errors.New("engine child: engine name is too long")
+		if err := m.check(); err != nil {
+			return nil, fmt.Errorf("engine child: %w", err)
 		}
 		return &m, nil
 	case kindDone:
