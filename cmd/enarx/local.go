@@ -48,7 +48,7 @@ type localSpec struct {
 	Platform string
 	Keep     *keepRuntime
 	Dirs     []loader.Dir
-	CacheDir func(runDir string) (string, error)
+	CacheDir func(run string) string // "" for none
 	Publish  map[uint16]string
 	Hardware *localSim // platform sim only
 }
@@ -78,9 +78,7 @@ func startLocal(ctx context.Context, spec localSpec) (_ *localKeep, err error) {
 		}
 	}()
 	if spec.CacheDir != nil {
-		if k.Cache, err = spec.CacheDir(k.dir.path); err != nil {
-			return nil, err
-		}
+		k.Cache = spec.CacheDir(k.dir.id)
 	}
 	k.keep, err = process.New().Start(ctx, loader.Spec{
 		ID: k.dir.id, Keep: spec.Keep.File, StateDir: k.dir.state(), Dirs: spec.Dirs, CacheDir: k.Cache, Stderr: k.stderr,
@@ -333,5 +331,6 @@ func sweepRun(ctx context.Context, d *runDir) {
 			return // the next run tries again
 		}
 	}
+	releaseLent(d.id)
 	os.RemoveAll(d.path)
 }

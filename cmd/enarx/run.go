@@ -120,6 +120,8 @@ func (a *app) runLocal(ctx context.Context, f *runFlags, module string, args []s
 	}
 	if r.keep != nil {
 		defer r.close()
+	} else if r.cache != nil {
+		r.cache.collect()
 	}
 	if err == nil {
 		err = sessionError(ctx, lerr)
@@ -128,12 +130,6 @@ func (a *app) runLocal(ctx context.Context, f *runFlags, module string, args []s
 		return err
 	}
 	r.steps.done("start keep", r.platform)
-	if err := r.runtime.measure(); err != nil {
-		return err
-	}
-	if r.cache != nil {
-		r.cache.fetch(r.runtime, r.work.Bundle)
-	}
 
 	exit, err := r.session(ctx, signals, running)
 	if err != nil {
@@ -189,7 +185,7 @@ func (r *localRun) launch(ctx context.Context) (err error) {
 	spec := localSpec{Platform: r.platform, Keep: r.runtime, Dirs: r.dirs, Publish: publish, Hardware: r.sim}
 	if r.platform == attest.PlatformProcess {
 		r.cache = openRunCache()
-		spec.CacheDir = r.cache.makeDir
+		spec.CacheDir = r.cache.lend
 	}
 	r.keep, err = startLocal(ctx, spec)
 	return err
@@ -239,9 +235,8 @@ func (r *localRun) warn() {
 
 // session attests the local Keep like any other and follows the workload.
 func (r *localRun) session(ctx context.Context, signals <-chan syscall.Signal, running func()) (*session.Exit, error) {
-	if keepDigest != "" && !r.runtime.genuine() {
-		r.a.ui.warningf("the Keep runtime %s is not the one this enarx was built with", r.runtime.Path)
-	}
+	ready := make(chan error, 1)
+	go func() { ready <- r.prepare() }()
 	tunnel, err := r.keep.Attach(ctx)
 	if err != nil {
 		return nil, err
@@ -260,6 +255,12 @@ func (r *localRun) session(ctx context.Context, signals <-chan syscall.Signal, r
 		return nil, err
 	}
 	r.steps.done("appraise", "")
+	if err := <-ready; err != nil {
+		return nil, err
+	}
+	if keepDigest != "" && !r.runtime.genuine() {
+		r.a.ui.warningf("the Keep runtime %s is not the one this enarx was built with", r.runtime.Path)
+	}
 	owner, err := session.NewOwnerKey()
 	if err != nil {
 		return nil, err
@@ -283,6 +284,18 @@ func (r *localRun) session(ctx context.Context, signals <-chan syscall.Signal, r
 		return nil, certErr
 	}
 	return exit, err
+}
+
+// prepare does what has to be done before the workload is sent and needs no
+// Keep, while the Keep proves itself.
+func (r *localRun) prepare() error {
+	if err := r.runtime.measure(); err != nil {
+		return err
+	}
+	if r.cache != nil {
+		r.cache.fetch(r.runtime, r.work.Bundle)
+	}
+	return nil
 }
 
 // stepTaken names the steps of package client for people. The last one is the

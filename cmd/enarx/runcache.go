@@ -5,10 +5,8 @@ package main
 
 import (
 	"crypto/sha256"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"github.com/enarx/enarx-go/internal/codecache"
 	"github.com/enarx/enarx-go/workload"
@@ -20,7 +18,8 @@ import (
 type runCache struct {
 	cache *codecache.Cache
 	key   codecache.Key
-	dir   string // the Keep's directory, once made
+	run   string
+	dir   string // the Keep's directory, once lent
 	hit   bool
 	tried bool
 }
@@ -47,23 +46,20 @@ func openRunCache() *runCache {
 	return c
 }
 
-// makeDir makes the directory that the Keep will see as its cache.
-func (c *runCache) makeDir(runDir string) (string, error) {
+// lend makes the directory that the Keep of this run will see as its cache.
+func (c *runCache) lend(run string) string {
 	if c.cache == nil {
-		return "", nil
+		return ""
 	}
-	dir := filepath.Join(runDir, "code")
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return "", nil
-	}
-	c.dir = dir
-	return dir, nil
+	c.run = run
+	c.dir, _ = c.cache.Lend(run)
+	return c.dir
 }
 
 // fetch places the code of the bundle's module where the Keep finds it, if
 // there is any. The Keep has been started and waits for the bundle.
 func (c *runCache) fetch(rt *keepRuntime, bundle []byte) {
-	if c.dir == "" {
+	if c.dir == "" || rt.measure() != nil {
 		return
 	}
 	b, err := workload.Parse(bundle)
@@ -75,28 +71,6 @@ func (c *runCache) fetch(rt *keepRuntime, bundle []byte) {
 		return
 	}
 	c.tried = true
-	if c.hit && os.Geteuid() == 0 {
-		shareWithOwner(c.dir)
-	}
-}
-
-// shareWithOwner gives what is in dir to the user that dir belongs to: started
-// by root, a Keep runs as somebody else, and the loader gave dir away.
-func shareWithOwner(dir string) {
-	st, err := os.Lstat(dir)
-	if err != nil {
-		return
-	}
-	owner, ok := st.Sys().(*syscall.Stat_t)
-	if !ok {
-		return
-	}
-	filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		return os.Lchown(path, int(owner.Uid), int(owner.Gid))
-	})
 }
 
 // collect keeps what the Keep has compiled. The Keep must be gone.
@@ -107,5 +81,15 @@ func (c *runCache) collect() {
 	if c.tried && !c.hit {
 		c.cache.Collect(c.key, c.dir)
 	}
+	c.cache.Release(c.run)
 	c.cache.Close()
+}
+
+// releaseLent removes what a run that was killed was lent.
+func releaseLent(run string) {
+	c := openRunCache()
+	if c.cache != nil {
+		c.cache.Release(run)
+		c.cache.Close()
+	}
 }

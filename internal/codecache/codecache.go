@@ -11,13 +11,16 @@
 // # Use
 //
 //	cache, err := codecache.Open(dir, codecache.Options{})
-//	hit, err := cache.Fetch(key, runDir)   // before the Keep starts
-//	... the Keep runs with runDir as its cache directory and ends ...
+//	runDir, err := cache.Lend(run)
+//	... a Keep starts with runDir as its cache directory ...
+//	hit, err := cache.Fetch(key, runDir)   // before the Keep compiles
+//	... the Keep runs and ends ...
 //	if !hit { err = cache.Collect(key, runDir) }
+//	err = cache.Release(run)
 //
 // A Keep sees runDir, which holds at most its own module's code, and never the
-// cache. An error of any of the three calls costs time, not correctness: the
-// run goes on without the cache. A full disk is not even an error.
+// cache. An error of any of the calls costs time, not correctness: the run
+// goes on without the cache. A full disk is not even an error.
 //
 // # Why an entry can be trusted
 //
@@ -55,6 +58,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/cpu"
@@ -103,6 +107,7 @@ type Cache struct {
 
 const (
 	entriesDir = "entries"
+	lentDir    = "lent"
 	keyFile    = "key"
 	lockFile   = "lock"
 )
@@ -132,10 +137,12 @@ func Open(dir string, o Options) (*Cache, error) {
 func (c *Cache) Close() error { return c.root.Close() }
 
 func (c *Cache) prepare(dir string) error {
-	if err := c.root.Mkdir(entriesDir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("make the code cache: %w", err)
+	for _, name := range []string{entriesDir, lentDir} {
+		if err := c.root.Mkdir(name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("make the code cache: %w", err)
+		}
 	}
-	for _, name := range []string{".", entriesDir} {
+	for _, name := range []string{".", entriesDir, lentDir} {
 		info, err := c.root.Lstat(name)
 		if err != nil {
 			return fmt.Errorf("open the code cache: %w", err)
@@ -146,6 +153,31 @@ func (c *Cache) prepare(dir string) error {
 		}
 	}
 	return c.loadKey(dir)
+}
+
+// Lend makes an empty directory for one Keep, beside the entries so that they
+// can be linked into it, and returns its path. The name is the run's own: a
+// plain file name that no other run uses.
+func (c *Cache) Lend(run string) (string, error) {
+	if !validName(run) || strings.Contains(run, "/") {
+		return "", fmt.Errorf("lend a directory of the code cache: %q is no plain name", run)
+	}
+	if err := c.root.Mkdir(lentDir+"/"+run, 0o700); err != nil {
+		return "", fmt.Errorf("lend a directory of the code cache: %w", err)
+	}
+	return filepath.Join(c.root.Name(), lentDir, run), nil
+}
+
+// Release removes the directory that Lend made for a run that has ended, if it
+// is there. It may be called for a run of another process.
+func (c *Cache) Release(run string) error {
+	if !validName(run) || strings.Contains(run, "/") {
+		return nil // Lend made none
+	}
+	if err := c.root.RemoveAll(lentDir + "/" + run); err != nil {
+		return fmt.Errorf("take back a directory of the code cache: %w", err)
+	}
+	return nil
 }
 
 // private says whether a file is the user's alone.

@@ -5,17 +5,22 @@ package codecache
 
 import (
 	"bytes"
+	"crypto/rand"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const engineFile = "wazero-v1.12.0-amd64-linux/00ff"
@@ -68,12 +73,17 @@ func store(t testing.TB, c *Cache, k Key, code []byte) {
 // directory must hold no file.
 func fetch(t testing.TB, c *Cache, k Key) []byte {
 	t.Helper()
-	dir := t.TempDir()
+	run := rand.Text()
+	dir, err := c.Lend(run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Release(run)
 	hit, err := c.Fetch(k, dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := os.ReadFile(filepath.Join(dir, engineFile))
+	b, err := code(filepath.Join(dir, engineFile))
 	if hit != (err == nil) {
 		t.Fatalf("hit %v, but the file: %v", hit, err)
 	}
@@ -84,6 +94,26 @@ func fetch(t testing.TB, c *Cache, k Key) []byte {
 		return nil
 	}
 	return b
+}
+
+// code is what the engine reads of a file: the part before the name.
+func code(file string) ([]byte, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	return b[:binary.BigEndian.Uint64(b[len(b)-frameBytes+2:])], nil
+}
+
+// overwrite replaces a file that nobody may write to.
+func overwrite(t testing.TB, name string, b []byte) {
+	t.Helper()
+	if err := os.Remove(name); err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, b, entryMode); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func files(t testing.TB, dir string) int {
@@ -167,9 +197,7 @@ func TestInvariant11TamperedCodeIsNeverRun_EachByte(t *testing.T) {
 	}
 	bad = append(bad, append(bytes.Clone(good), 0), append(bytes.Clone(good), good...))
 	for i, b := range bad {
-		if err := os.WriteFile(entryPath(dir, k), b, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		overwrite(t, entryPath(dir, k), b)
 		if fetch(t, c, k) != nil {
 			t.Fatalf("tampered entry %d was accepted", i)
 		}
@@ -177,9 +205,7 @@ func TestInvariant11TamperedCodeIsNeverRun_EachByte(t *testing.T) {
 			t.Fatalf("tampered entry %d was not deleted: %v", i, err)
 		}
 	}
-	if err := os.WriteFile(entryPath(dir, k), good, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	overwrite(t, entryPath(dir, k), good)
 	if fetch(t, c, k) == nil {
 		t.Fatal("the good entry is refused: this test proves nothing")
 	}
@@ -195,7 +221,7 @@ func TestInvariant11TamperedCodeIsNeverRun_Moved(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, put := range map[string]func(to string) error{
-		"copy":      func(to string) error { return os.WriteFile(to, good, 0o600) },
+		"copy":      func(to string) error { return os.WriteFile(to, good, entryMode) },
 		"symlink":   func(to string) error { return os.Symlink(entryPath(dir, a), to) },
 		"directory": func(to string) error { return os.Mkdir(to, 0o700) },
 		"fifo":      func(to string) error { return syscall.Mkfifo(to, 0o600) },
@@ -217,11 +243,147 @@ func TestInvariant11TamperedCodeIsNeverRun_Moved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(entryPath(dir, b), foreign, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	overwrite(t, entryPath(dir, b), foreign)
 	if fetch(t, c, b) != nil {
 		t.Error("an entry under another key was accepted")
+	}
+}
+
+// TestInvariant11TamperedCodeIsNeverRun_ThroughTheLink tries to change an entry
+// as the user that a Keep runs as, where that is the entry's owner too.
+func TestInvariant11TamperedCodeIsNeverRun_ThroughTheLink(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "cache")
+	c := open(t, dir, Options{})
+	k := testKey("a")
+	store(t, c, k, []byte("native code"))
+	lent, err := c.Lend("run-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if hit, err := c.Fetch(k, lent); !hit || err != nil {
+		t.Fatal(hit, err)
+	}
+	file := filepath.Join(lent, engineFile)
+	before, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Root's capabilities override modes. A Keep has none: as here, where one
+	// thread takes the identity of another user for files only.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if os.Geteuid() == 0 {
+		if err := os.Chown(file, 65534, 65534); err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range []string{lent, filepath.Dir(file)} {
+			if err := os.Chown(d, 65534, 65534); err != nil {
+				t.Fatal(err)
+			}
+		}
+		root, err := unix.Open(lent, unix.O_PATH|unix.O_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(root)
+		file = fmt.Sprintf("/proc/self/fd/%d/%s", root, engineFile) // the way there is closed to others
+		unix.Setfsuid(65534)
+		unix.Setfsgid(65534)
+		defer unix.Setfsuid(0)
+		defer unix.Setfsgid(0)
+	}
+	for _, flags := range []int{unix.O_WRONLY, unix.O_RDWR, unix.O_RDONLY | unix.O_TRUNC, unix.O_WRONLY | unix.O_APPEND} {
+		fd, err := unix.Open(file, flags|unix.O_CLOEXEC, 0)
+		if err != unix.EACCES {
+			t.Errorf("opened with flags %#x: descriptor %d, error %v, expected EACCES", flags, fd, err)
+		}
+	}
+	fd, err := unix.Open(file, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatalf("reading: %v", err)
+	}
+	unix.Close(fd)
+	// What it can do is to lose its own link.
+	if err := unix.Unlink(file); err != nil {
+		t.Fatal(err)
+	}
+	if os.Geteuid() == 0 {
+		unix.Setfsuid(0)
+		unix.Setfsgid(0)
+	}
+	after, err := os.ReadFile(entryPath(dir, k))
+	if err != nil || !bytes.Equal(before, after) {
+		t.Fatalf("the entry is changed: %v", err)
+	}
+}
+
+// TestWritableEntryIsAMiss: whoever could write it may do so after the check.
+func TestWritableEntryIsAMiss(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "cache")
+	c := open(t, dir, Options{})
+	k := testKey("a")
+	store(t, c, k, []byte("native code"))
+	if err := os.Chmod(entryPath(dir, k), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if fetch(t, c, k) != nil {
+		t.Fatal("an entry that its owner can write was lent")
+	}
+}
+
+func TestLentDirectoriesAreTheRunsOwn(t *testing.T) {
+	c := open(t, filepath.Join(t.TempDir(), "cache"), Options{})
+	for _, name := range []string{"", ".", "..", "a/b", "../entries", ".hidden"} {
+		if dir, err := c.Lend(name); err == nil {
+			t.Errorf("lent %q as %s", name, dir)
+		}
+		if err := c.Release(name); err != nil {
+			t.Errorf("release %q: %v", name, err)
+		}
+	}
+	if _, err := c.Lend("run"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Lend("run"); err == nil {
+		t.Error("one directory was lent twice")
+	}
+	outside := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(outside, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	lent := filepath.Join(c.root.Name(), lentDir, "run")
+	if err := os.Symlink(filepath.Dir(outside), filepath.Join(lent, "wazero")); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Release("run"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(lent); !os.IsNotExist(err) {
+		t.Errorf("released, and %v", err)
+	}
+	if _, err := os.Stat(outside); err != nil {
+		t.Errorf("a link in a lent directory was followed: %v", err)
+	}
+}
+
+// TestLinkInALentDirectoryIsNotFollowed has a hostile Keep prepare its
+// directory before the code comes.
+func TestLinkInALentDirectoryIsNotFollowed(t *testing.T) {
+	c := open(t, filepath.Join(t.TempDir(), "cache"), Options{})
+	store(t, c, testKey("a"), []byte("native code"))
+	lent, err := c.Lend("run")
+	if err != nil {
+		t.Fatal(err)
+	}
+	outside := t.TempDir()
+	if err := os.Symlink(outside, filepath.Join(lent, filepath.Dir(engineFile))); err != nil {
+		t.Fatal(err)
+	}
+	if hit, err := c.Fetch(testKey("a"), lent); hit || err == nil {
+		t.Errorf("fetched through a link: %v, %v", hit, err)
+	}
+	if n := files(t, outside); n != 0 {
+		t.Errorf("%d files at the other end of the link", n)
 	}
 }
 
@@ -420,11 +582,6 @@ func TestFullDisk_Real(t *testing.T) {
 	if n := files(t, filepath.Join(dir, entriesDir)); n != 0 {
 		t.Errorf("%d files left on the full disk", n)
 	}
-	big := open(t, t.TempDir(), Options{})
-	store(t, big, testKey("b"), make([]byte, 1<<20))
-	if hit, err := big.Fetch(testKey("b"), dir); hit || err != nil {
-		t.Errorf("fetch to a full disk: %v, %v", hit, err)
-	}
 }
 
 func TestConcurrentRuns(t *testing.T) {
@@ -467,11 +624,9 @@ func FuzzEntry(f *testing.F) {
 		f.Fatal("no seed", err)
 	}
 	f.Add(good)
-	f.Add(good[:headBytes])
+	f.Add(good[len(good)-frameBytes:])
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if err := os.WriteFile(entryPath(dir, k), b, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		overwrite(t, entryPath(dir, k), b)
 		if hit := fetch(t, c, k) != nil; hit != bytes.Equal(b, good) {
 			t.Fatalf("%d bytes: hit %v", len(b), hit)
 		}
@@ -482,9 +637,13 @@ func BenchmarkFetch(b *testing.B) {
 	c := open(b, b.TempDir(), Options{})
 	k := testKey("bench")
 	store(b, c, k, make([]byte, 9_400_000)) // a Go program's
-	into := b.TempDir()
 	b.SetBytes(9_400_000)
 	for b.Loop() {
+		c.Release("bench")
+		into, err := c.Lend("bench")
+		if err != nil {
+			b.Fatal(err)
+		}
 		if hit, err := c.Fetch(k, into); !hit || err != nil {
 			b.Fatal(hit, err)
 		}

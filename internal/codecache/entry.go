@@ -4,7 +4,6 @@
 package codecache
 
 import (
-	"bytes"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -19,23 +18,30 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-// An entry is: magic (8 bytes), length of the name (2 bytes), length of the
-// code (8 bytes), name, code, HMAC-SHA256 over the entry's id and everything
-// before it (32 bytes). Integers are big-endian.
+// An entry is: code, name, length of the name (2 bytes), length of the code (8
+// bytes), magic (8 bytes), HMAC-SHA256 over the entry's id and everything
+// before it (32 bytes). Integers are big-endian. The code comes first because
+// the engine reads the entry itself: what it reads ends before the name.
 const (
-	magic      = "enarxcc1"
-	headBytes  = len(magic) + 2 + 8
-	tailBytes  = sha256.Size
-	frameBytes = headBytes + tailBytes
+	magic        = "enarxcc2"
+	trailerBytes = 2 + 8 + len(magic)
+	tagBytes     = sha256.Size
+	frameBytes   = trailerBytes + tagBytes
 )
+
+// entryMode lets every user read an entry that it is lent and nobody write it,
+// its owner included; see the package comment.
+const entryMode = 0o444
 
 var errCorrupt = errors.New("entry is corrupt")
 
 // Fetch places the code of k into the directory into, under the name that the
-// engine gave it, and says whether there was any. A damaged entry is deleted
-// and is a miss.
+// engine gave it, and says whether there was any. The directory is one that
+// Lend made. A damaged entry is deleted and is a miss.
 func (c *Cache) Fetch(k Key, into string) (hit bool, err error) {
 	id := k.id()
 	name := entryName(id)
@@ -47,7 +53,7 @@ func (c *Cache) Fetch(k Key, into string) (hit bool, err error) {
 		err = errCorrupt
 	}
 	if err == nil {
-		err = c.unpack(name, id, into)
+		err = c.link(name, id, into)
 	}
 	switch {
 	case err == nil:
@@ -71,9 +77,8 @@ func full(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS)
 }
 
-// unpack checks an entry while it copies it into a temporary file, which gets
-// its name only when everything is right.
-func (c *Cache) unpack(entry string, id [sha256.Size]byte, into string) error {
+// link checks an entry and gives it its second name in the directory into.
+func (c *Cache) link(entry string, id [sha256.Size]byte, into string) error {
 	f, err := c.root.OpenFile(entry, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return errCorrupt // evicted just now, which is a miss as well
@@ -86,53 +91,100 @@ func (c *Cache) unpack(entry string, id [sha256.Size]byte, into string) error {
 	if err != nil {
 		return err
 	}
-	size := info.Size()
-	if !info.Mode().IsRegular() || size < int64(frameBytes) || size > maxEntryBytes+int64(frameBytes+maxNameBytes) {
-		return errCorrupt
-	}
-	mac := c.mac(id)
-	in := io.TeeReader(f, mac)
-	head := make([]byte, headBytes)
-	if _, err := io.ReadFull(in, head); err != nil {
-		return corrupt(err)
-	}
-	nameLen := int64(binary.BigEndian.Uint16(head[len(magic):]))
-	codeLen := binary.BigEndian.Uint64(head[len(magic)+2:])
-	if string(head[:len(magic)]) != magic || nameLen > maxNameBytes || codeLen > maxEntryBytes ||
-		int64(frameBytes)+nameLen+int64(codeLen) != size {
-		return errCorrupt
-	}
-	nameBytes := make([]byte, nameLen)
-	if _, err := io.ReadFull(in, nameBytes); err != nil {
-		return corrupt(err)
-	}
-	name := string(nameBytes)
-	if !validName(name) {
-		return errCorrupt
+	name, err := c.verify(f, info, id)
+	if err != nil {
+		return err
 	}
 	out, err := os.OpenRoot(into)
 	if err != nil {
 		return err
 	}
 	defer out.Close()
-	return place(out, name, func(w io.Writer) error {
-		n, err := io.CopyBuffer(onlyWriter{w}, io.LimitReader(in, int64(codeLen)), make([]byte, copyBytes))
-		if err != nil || n != int64(codeLen) {
-			return corrupt(err)
-		}
-		tag := make([]byte, tailBytes)
-		if _, err := io.ReadFull(f, tag); err != nil {
-			return corrupt(err)
-		}
-		if !hmac.Equal(tag, mac.Sum(nil)) {
-			return errCorrupt
-		}
-		return nil
-	})
+	if err := linkFile(c.root, entry, out, name); err != nil {
+		return err
+	}
+	// The name may have got another file since it was opened: only the one
+	// that was checked may stay.
+	if now, err := out.Lstat(name); err != nil || !os.SameFile(now, info) {
+		return errors.Join(errCorrupt, err, out.Remove(name))
+	}
+	return nil
 }
 
-// onlyWriter hides the file behind it from io.Copy, which would otherwise go
-// round our reader.
+// verify checks the tag of an entry and then what it says, and returns the
+// name of the engine's file.
+func (c *Cache) verify(f *os.File, info fs.FileInfo, id [sha256.Size]byte) (string, error) {
+	size := info.Size()
+	if !info.Mode().IsRegular() || info.Mode().Perm()&^entryMode != 0 || size < int64(frameBytes) || size > maxEntryBytes+int64(frameBytes+maxNameBytes) {
+		return "", errCorrupt
+	}
+	mac := c.mac(id)
+	n, err := io.CopyBuffer(onlyWriter{mac}, io.NewSectionReader(f, 0, size-int64(tagBytes)), make([]byte, copyBytes))
+	if err != nil || n != size-int64(tagBytes) {
+		return "", corrupt(err)
+	}
+	end := make([]byte, min(size, int64(maxNameBytes+frameBytes)))
+	if _, err := f.ReadAt(end, size-int64(len(end))); err != nil {
+		return "", corrupt(err)
+	}
+	end, tag := end[:len(end)-tagBytes], end[len(end)-tagBytes:]
+	if !hmac.Equal(tag, mac.Sum(nil)) {
+		return "", errCorrupt
+	}
+	end, trailer := end[:len(end)-trailerBytes], end[len(end)-trailerBytes:]
+	nameLen := int(binary.BigEndian.Uint16(trailer))
+	codeLen := binary.BigEndian.Uint64(trailer[2:])
+	if string(trailer[2+8:]) != magic || nameLen > len(end) || codeLen > maxEntryBytes || int64(frameBytes)+int64(nameLen)+int64(codeLen) != size {
+		return "", errCorrupt
+	}
+	name := string(end[len(end)-nameLen:])
+	if !validName(name) {
+		return "", errCorrupt
+	}
+	return name, nil
+}
+
+// linkFile gives the file from in the root old the name to in the root new as
+// well. Its directory there can be entered by others, as the whole root may
+// belong to one of them.
+func linkFile(old *os.Root, from string, new *os.Root, to string) error {
+	if err := makeDirOf(new, to, 0o755); err != nil {
+		return err
+	}
+	src, err := old.Open(path.Dir(from))
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	dst, err := new.Open(path.Dir(to))
+	if err != nil {
+		return err
+	}
+	defer dst.Close()
+	err = unix.Linkat(int(src.Fd()), path.Base(from), int(dst.Fd()), path.Base(to), 0)
+	switch {
+	case err == unix.ENOENT:
+		return errCorrupt // evicted just now
+	case err != nil:
+		return fmt.Errorf("link %s: %w", to, err)
+	}
+	return nil
+}
+
+// makeDirOf makes the directory that name is in, if it is missing.
+func makeDirOf(root *os.Root, name string, mode fs.FileMode) error {
+	dir := path.Dir(name)
+	if dir == "." {
+		return nil
+	}
+	if err := root.Mkdir(dir, mode); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return root.Chmod(dir, mode) // past the user's umask
+}
+
+// onlyWriter hides what is behind it from io.Copy, which would otherwise take
+// a buffer of its own choice.
 type onlyWriter struct{ io.Writer }
 
 // corrupt turns an early end into errCorrupt and leaves other errors.
@@ -163,14 +215,9 @@ func validName(name string) bool {
 	return true
 }
 
-// place writes a file of mode 0600 under a temporary name and renames it when
-// write has returned nil; otherwise nothing is left.
+// place writes a file of mode entryMode under a temporary name and renames it
+// when write has returned nil; otherwise nothing is left.
 func place(root *os.Root, name string, write func(io.Writer) error) (err error) {
-	if dir := path.Dir(name); dir != "." {
-		if err := root.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-			return err
-		}
-	}
 	temp := name + "." + rand.Text() + tempSuffix
 	f, err := root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -181,7 +228,9 @@ func place(root *os.Root, name string, write func(io.Writer) error) (err error) 
 			_ = root.Remove(temp) // it may be gone already
 		}
 	}()
-	err = write(f)
+	if err = write(f); err == nil {
+		err = f.Chmod(entryMode)
+	}
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
@@ -294,20 +343,20 @@ func findOne(src *os.Root) (string, error) {
 
 // pack writes an entry.
 func (c *Cache) pack(code io.Reader, id [sha256.Size]byte, name string, size int64) error {
-	head := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint16([]byte(magic), uint16(len(name))), uint64(size))
-	head = append(head, name...)
+	trailer := append([]byte(name), binary.BigEndian.AppendUint16(nil, uint16(len(name)))...)
+	trailer = append(binary.BigEndian.AppendUint64(trailer, uint64(size)), magic...)
 	return place(c.root, entryName(id), func(w io.Writer) error {
 		mac := c.mac(id)
 		both := io.MultiWriter(w, mac)
-		if _, err := io.Copy(both, bytes.NewReader(head)); err != nil {
-			return err
-		}
 		n, err := io.CopyBuffer(both, io.LimitReader(code, size), make([]byte, copyBytes))
 		if err != nil {
 			return err
 		}
 		if n != size {
 			return fmt.Errorf("%s became shorter while it was read", name)
+		}
+		if _, err := both.Write(trailer); err != nil {
+			return err
 		}
 		_, err = w.Write(mac.Sum(nil))
 		return err
