@@ -85,6 +85,9 @@ func Decide(c *attest.Claims, d Demand) Decision {
 	if c.Debug {
 		no("the host may debug the Keep and so read its memory")
 	}
+	if len(c.Waived) != 0 {
+		no("not checked, because the appraisal waived it: %s", list(c.Waived))
+	}
 	if c.VMPL != 0 {
 		no("the report was made at privilege level %d, expected 0", c.VMPL)
 	}

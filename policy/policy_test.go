@@ -90,3 +90,18 @@ func TestHookRefusesFailedRows(t *testing.T) {
 		t.Error("hand-made claims: released")
 	}
 }
+
+// Evidence that was looked at without an expectation is no appraised Keep.
+func TestInvariant1NoSilentDowngrade_WaivedClaimsAreRefused(t *testing.T) {
+	good := attest.Claims{Platform: attest.PlatformSNP}
+	if d := Decide(claims.Mint(good), Demand{}); !d.Allow {
+		t.Fatalf("refused without a waiver: %v", d.Err())
+	}
+	for _, w := range []string{"report-data", "host-data", "measurement"} {
+		c := good
+		c.Waived = []string{w}
+		if d := Decide(claims.Mint(c), Demand{}); d.Allow || d.Err() == nil {
+			t.Errorf("allowed although %s was waived", w)
+		}
+	}
+}

@@ -42,6 +42,9 @@ import (
 // certificate begin with. It is meant to be seen.
 const Marker = "ENARX SIM - NOT A TEE"
 
+// askName is the common name of the intermediate below a sim root.
+const askName = Marker + " - ASK"
+
 // rootLimit bounds a root file in bytes: one certificate with a 4,096-bit key
 // has some 2,400 in PEM.
 const rootLimit = 16 << 10
@@ -138,7 +141,7 @@ func (verifier) MediaTypes() []string { return []string{attest.MediaTypeSNP} }
 func (v verifier) Verify(ev attest.Evidence, col attest.Collateral, exp attest.Expected, at time.Time) (*attest.Claims, attest.Verdict) {
 	p := snpreport.Params{Platform: attest.PlatformSim, Simulated: true, RootSource: "no sim root was named"}
 	if v.root.cert != nil {
-		p.Roots = []*x509.Certificate{v.root.cert}
+		p.Lines = []snpreport.Line{{Name: "Sim", Root: v.root.cert, ASKName: askName}}
 		p.RootSource = "sim root " + v.root.Fingerprint() + ", named by the user"
 	}
 	return snpreport.Verify(p, ev, col, exp, at)

@@ -43,6 +43,11 @@ type Claims struct {
 	// VMPL is the SNP virtual machine privilege level that asked for the
 	// report; 0 for platforms without one.
 	VMPL uint32
+	// Waived names the expectations that the relying party had none for and
+	// waived by name ("report-data", "host-data", "measurement"): evidence
+	// looked at for its own sake, not a Keep that was appraised. Policy
+	// refuses claims that waived anything.
+	Waived []string
 	// VerifiedAt is the time that certificates and revocation were checked
 	// for. It was an argument of the verification, never a clock reading.
 	VerifiedAt time.Time

@@ -6,6 +6,7 @@ package snpreport
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 )
 
 // Size of an ATTESTATION_REPORT (document 56860, "ATTESTATION_REPORT Structure"), and the part of it
@@ -81,12 +82,18 @@ func (p Policy) MigrationAgent() bool { return p&policyMigrateMA != 0 }
 // Debug says that the host may read the guest's memory.
 func (p Policy) Debug() bool { return p&policyDebug != 0 }
 
+// ABI is the lowest firmware ABI, major and minor, that the guest runs under.
+func (p Policy) ABI() [2]uint8 { return [2]uint8{uint8(p >> 8), uint8(p)} }
+
 // The signing keys of KEY_INFO, bits 2 to 4.
 const (
 	KeyVCEK = 0
 	KeyVLEK = 1
 	KeyNone = 7
 )
+
+// maxVMPL is the least privileged level of a guest.
+const maxVMPL = 3
 
 // Report is a parsed ATTESTATION_REPORT. Nothing in it is proven.
 type Report struct {
@@ -199,7 +206,7 @@ func (r *Report) checkReserved(b []byte) error {
 	if v := u32(b, offSignatureAlgo); v != sigAlgoP384 {
 		return fmt.Errorf("signature algorithm %d, expected %d (ECDSA P-384 with SHA-384)", v, sigAlgoP384)
 	}
-	if r.VMPL > 3 && r.VMPL != ^uint32(0) {
+	if r.VMPL > maxVMPL && r.VMPL != ^uint32(0) {
 		// All ones is the host's own request (SNP_GUEST_REQUEST by the
 		// hypervisor); it is a valid report and refused by Verify.
 		return fmt.Errorf("VMPL %d, expected 0 to 3", r.VMPL)
@@ -227,6 +234,14 @@ func (r *Report) checkReserved(b []byte) error {
 		}
 	}
 	return nil
+}
+
+// chip is CHIP_ID, or nil if the host masks it.
+func (r *Report) chip() []byte {
+	if r.ChipID == [64]byte{} {
+		return nil
+	}
+	return slices.Clone(r.ChipID[:])
 }
 
 func u32(b []byte, off int) uint32 { return binary.LittleEndian.Uint32(b[off:]) }

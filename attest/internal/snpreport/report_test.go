@@ -5,7 +5,6 @@ package snpreport
 
 import (
 	"bytes"
-	"crypto/x509"
 	"math/big"
 	"path/filepath"
 	"testing"
@@ -57,7 +56,7 @@ func TestSignatureNumbers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := vcekKey(vcek)
+	key, err := leafKey(vcek)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,13 +140,13 @@ func FuzzParse(f *testing.F) {
 }
 
 // FuzzVerify throws bytes at report and certificates together. No claims can
-// come out: the core itself refuses every real root for want of revocation.
+// come out: there is no revocation list.
 func FuzzVerify(f *testing.F) {
 	seeds := 0
-	var roots []*x509.Certificate
+	var lines []Line
 	for _, r := range reals {
 		p, ev, col, _ := r.inputs(f)
-		roots = append(roots, p.Roots...)
+		lines = append(lines, p.Lines...)
 		f.Add(ev.Value, col[0].Value, col[1].Value)
 		seeds++
 	}
@@ -159,7 +158,7 @@ func FuzzVerify(f *testing.F) {
 		col := attest.Collateral{
 			{MediaType: attest.MediaTypeCertificate, Value: leaf}, {MediaType: attest.MediaTypeCertificate, Value: ca},
 		}
-		claims, v := Verify(Params{Platform: "snp", Roots: roots, RootSource: "the test"},
+		claims, v := Verify(Params{Platform: "snp", Lines: lines, RootSource: "the test"},
 			attest.Evidence{MediaType: attest.MediaTypeSNP, Value: report}, col, attest.Expected{}, mid2025)
 		if claims != nil || v.OK() || len(v) == 0 {
 			t.Fatalf("claims %v, verdict %v", claims, v)

@@ -80,6 +80,12 @@ var reals = []real{
 	{"turin-v5", "turin", late2025, 5, "f924dd18f168df60", "bootloader 1, fmc 0, microcode 71, snp 2, tee 0", false, false},
 }
 
+// line is a product line with nothing built in but its root.
+func line(name string, root *x509.Certificate) Line {
+	n := strings.ToUpper(name[:1]) + name[1:]
+	return Line{Name: n, Root: root, ASKName: "SEV-" + n, ASVKName: "SEV-VLEK-" + n, HasFMC: name == "turin"}
+}
+
 // inputs are the arguments with which everything but revocation must pass.
 func (r real) inputs(t testing.TB) (Params, attest.Evidence, attest.Collateral, attest.Expected) {
 	t.Helper()
@@ -90,7 +96,7 @@ func (r real) inputs(t testing.TB) (Params, attest.Evidence, attest.Collateral, 
 		t.Fatalf("%s: %v", r.name, err)
 	}
 	hostData := parsed.HostData
-	return Params{Platform: "snp", Roots: []*x509.Certificate{root}, RootSource: "the test"},
+	return Params{Platform: "snp", Lines: []Line{line(r.chain, root)}, RootSource: "the test"},
 		attest.Evidence{MediaType: attest.MediaTypeSNP, Value: report},
 		attest.Collateral{
 			{MediaType: attest.MediaTypeCertificate, Value: file(t, r.name+".vcek.der")},
@@ -163,14 +169,14 @@ func TestRealHardwareRefused(t *testing.T) {
 			c[0].Value = file(t, "milan-v2-virtee.vcek.der")
 		}, "snp.signature"},
 		"root of another generation": {azure, func(p *Params, _ *attest.Evidence, _ attest.Collateral, _ *time.Time) {
-			_, p.Roots[0] = chainFile(t, "genoa-vcek-chain.pem")
+			_, p.Lines[0].Root = chainFile(t, "genoa-vcek-chain.pem")
 		}, "snp.chain"},
 		"intermediate in place of the root": {azure, func(p *Params, _ *attest.Evidence, _ attest.Collateral, _ *time.Time) {
-			p.Roots[0], _ = chainFile(t, "milan-vcek-chain.pem")
+			p.Lines[0].Root, _ = chainFile(t, "milan-vcek-chain.pem")
 		}, "snp.chain"},
-		"no root": {azure, func(p *Params, _ *attest.Evidence, _ attest.Collateral, _ *time.Time) { p.Roots = nil }, "snp.chain"},
+		"no root": {azure, func(p *Params, _ *attest.Evidence, _ attest.Collateral, _ *time.Time) { p.Lines = nil }, "snp.chain"},
 		"nil root": {azure, func(p *Params, _ *attest.Evidence, _ attest.Collateral, _ *time.Time) {
-			p.Roots = []*x509.Certificate{nil}
+			p.Lines[0].Root = nil
 		}, "snp.chain"},
 		"before the VCEK": {azure, func(_ *Params, _ *attest.Evidence, _ attest.Collateral, at *time.Time) {
 			*at = time.Date(2023, 1, 23, 0, 0, 0, 0, time.UTC)
@@ -181,9 +187,13 @@ func TestRealHardwareRefused(t *testing.T) {
 		"report with another's signature": {azure, func(_ *Params, ev *attest.Evidence, _ attest.Collateral, _ *time.Time) {
 			copy(ev.Value[offSignature:], file(t, "milan-v2-virtee.report.bin")[offSignature:])
 		}, "snp.signature"},
-		"VLEK": {azure, func(_ *Params, ev *attest.Evidence, c attest.Collateral, _ *time.Time) {
+		"VLEK of a line that has none": {azure, func(p *Params, ev *attest.Evidence, c attest.Collateral, _ *time.Time) {
 			ev.Value, c[0].Value, c[1].Value = file(t, "milan-v3-aws-vlek.report.bin"), file(t, "milan-v3-aws-vlek.vlek.der"), milanASVK.Raw
-		}, "snp.signature"},
+			p.Lines[0].ASVKName = ""
+		}, "snp.chain"},
+		"VLEK without a list": {azure, func(_ *Params, ev *attest.Evidence, c attest.Collateral, _ *time.Time) {
+			ev.Value, c[0].Value, c[1].Value = file(t, "milan-v3-aws-vlek.report.bin"), file(t, "milan-v3-aws-vlek.vlek.der"), milanASVK.Raw
+		}, "snp.revocation"},
 	} {
 		p, ev, col, exp := x.r.inputs(t)
 		at := x.r.at

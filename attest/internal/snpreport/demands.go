@@ -1,0 +1,307 @@
+// Copyright The Enarx in Go Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package snpreport
+
+import (
+	"bytes"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/enarx/enarx-go/attest"
+)
+
+// Demands are what a relying party asks for beyond what every verification
+// insists on. A nil list or zero number demands nothing and is named in the
+// verdict as not checked; a list that is empty but not nil accepts nothing.
+type Demands struct {
+	VMPL             uint32 // the level that must have asked for the report
+	Features         Feature
+	MinABI           [2]uint8 // major, minor
+	MinGuestSVN      uint32
+	Chips            [][64]byte
+	Providers        []string
+	IDKeys           [][48]byte
+	AuthorKeys       [][48]byte
+	Mitigations      uint64
+	Floors           map[string]map[string]uint64 // by product line
+	AcceptMissingCRL bool
+	Waive            Waiver
+}
+
+// Waiver names expectations that a relying party has none for.
+type Waiver uint8
+
+// What can be waived.
+const (
+	WaiveMeasurement Waiver = 1 << iota
+	WaiveHostData
+	WaiveReportData
+)
+
+// Feature is a property of guest policy or platform that can be demanded.
+type Feature uint32
+
+// The features, in the order of their rows.
+const (
+	NoSMT Feature = 1 << iota
+	SingleSocket
+	NoCXL
+	MemoryXTS
+	NoRAPL
+	CiphertextHiding
+	NoPageSwap
+	AliasCheck
+	featuresEnd
+)
+
+// features say where each feature stands (document 56860, tables of the guest
+// policy and of PLATFORM_INFO).
+var features = []struct {
+	feature  Feature
+	check    string
+	platform bool // in PLATFORM_INFO, not in the guest policy
+	bit      int
+	value    bool // what the bit must be
+	want     string
+}{
+	{NoSMT, "smt", false, 16, false, "no other thread on the guest's cores (policy bit 16 clear)"},
+	{SingleSocket, "single-socket", false, 20, true, "one socket only (policy bit 20 set)"},
+	{NoCXL, "cxl", false, 21, false, "no memory on CXL devices (policy bit 21 clear)"},
+	{MemoryXTS, "memory-xts", false, 22, true, "memory encrypted with AES-256-XTS (policy bit 22 set)"},
+	{NoRAPL, "rapl", false, 23, true, "power metering off (policy bit 23 set)"},
+	{CiphertextHiding, "ciphertext-hiding", false, 24, true, "ciphertext of memory hidden from the host (policy bit 24 set)"},
+	{NoPageSwap, "page-swap", false, 25, true, "no swapping of guest pages by the host (policy bit 25 set)"},
+	{AliasCheck, "alias-check", true, 5, true, "memory checked for aliases since reset (platform info bit 5 set; AMD-SB-3015)"},
+}
+
+const (
+	relying     = "the relying party"
+	notDemanded = "nothing was demanded"
+)
+
+// demand adds the row of an optional demand. A sim Keep has rows only for what
+// was demanded: what made-up hardware says of itself is of no interest.
+func (v *verification) demand(demanded, ok bool, check, seen, expected, todo string) {
+	switch {
+	case demanded:
+		v.row(ok, check, seen, expected, relying, todo)
+	case !v.p.Simulated:
+		v.note(attest.Skipped, check, seen, notDemanded, relying)
+	}
+}
+
+// policy checks what the guest's owner allowed the host to do.
+func (v *verification) policy() {
+	p := v.report.Policy
+	seen := fmt.Sprintf("%#x", uint64(p))
+	v.row(!p.Debug(), "debug", seen, "no debugging by the host (bit 19 clear)", ours, "the host can read this Keep's memory; do not use it")
+	v.row(!p.MigrationAgent(), "migration", seen, "no migration agent (bit 18 clear)", ours, "another guest may move this Keep's memory; do not use it")
+	want := v.p.Demands.VMPL
+	v.row(v.report.VMPL == want && want <= maxVMPL, "vmpl", fmt.Sprint(v.report.VMPL), fmt.Sprint(want), ours,
+		"the report was asked for at another privilege level than the Keep's")
+	v.features()
+	abi := p.ABI()
+	d := v.p.Demands.MinABI
+	v.demand(d != [2]uint8{}, abi[0] > d[0] || abi[0] == d[0] && abi[1] >= d[1], "abi",
+		fmt.Sprintf("the guest demands firmware ABI %d.%d", abi[0], abi[1]), fmt.Sprintf("at least %d.%d", d[0], d[1]),
+		"start the Keep with a policy that demands this ABI")
+}
+
+func (v *verification) features() {
+	for _, f := range features {
+		word, name := uint64(v.report.Policy), "policy"
+		if f.platform {
+			word, name = v.report.PlatformInfo, "platform info"
+		}
+		v.demand(v.p.Demands.Features&f.feature != 0, (word>>f.bit&1 != 0) == f.value, f.check,
+			fmt.Sprintf("%s %#x", name, word), f.want, "the Keep was started without it, or the host cannot do it; use another host")
+	}
+	if unknown := v.p.Demands.Features &^ (featuresEnd - 1); unknown != 0 {
+		v.row(false, "features", fmt.Sprintf("demand %#x", uint32(unknown)), "demands that this verifier knows", relying, "correct the options of the verifier")
+	}
+}
+
+// identity checks the ID block: who signed for this guest, and which version
+// of it (document 56860, ID Block). Without a demanded key anybody can sign an
+// ID block, so a version alone says nothing.
+func (v *verification) identity() {
+	r, d := v.report, &v.p.Demands
+	v.demand(d.IDKeys != nil, slices.Contains(d.IDKeys, r.IDKeyDigest), "id-key", hex.EncodeToString(r.IDKeyDigest[:]),
+		fmt.Sprintf("one of %d keys", len(d.IDKeys)), "the guest was signed by somebody else, or by nobody")
+	author := "no author key"
+	if r.AuthorKey {
+		author = hex.EncodeToString(r.AuthorKeyDigest[:])
+	}
+	v.demand(d.AuthorKeys != nil, r.AuthorKey && slices.Contains(d.AuthorKeys, r.AuthorKeyDigest), "author-key", author,
+		fmt.Sprintf("one of %d keys", len(d.AuthorKeys)), "the key that signed the guest was vouched for by somebody else, or by nobody")
+	expected := fmt.Sprintf("at least %d, under a demanded ID key", d.MinGuestSVN)
+	v.demand(d.MinGuestSVN != 0, d.IDKeys != nil && r.GuestSVN >= d.MinGuestSVN, "guest-svn", fmt.Sprint(r.GuestSVN), expected,
+		"use a newer guest; and demand its ID key, without which anybody can state a version")
+	mit := fmt.Sprintf("launch %#x, current %#x", r.LaunchMit, r.CurrentMit)
+	if r.Version < 5 {
+		mit = fmt.Sprintf("none in version %d", r.Version)
+	}
+	v.demand(d.Mitigations != 0, r.LaunchMit&r.CurrentMit&d.Mitigations == d.Mitigations, "mitigations", mit,
+		fmt.Sprintf("all of %#x, since launch", d.Mitigations), "the host must update its firmware and start the Keep anew")
+}
+
+// product checks that certificate and report speak of one product line.
+func (v *verification) product() {
+	if v.end == nil || len(v.line.CPUs) == 0 {
+		return // the chain has failed already, or the line names no CPU
+	}
+	r := v.report
+	name, _, _ := strings.Cut(v.end.product, "-")
+	ok := name == v.line.Name
+	cpu := fmt.Sprintf("version %d of the report does not name the CPU", r.Version)
+	if r.Version >= 3 {
+		cpu = fmt.Sprintf("CPU family %#x, model %#x, stepping %d", r.Family, r.Model, r.Stepping)
+		ok = ok && slices.ContainsFunc(v.line.CPUs, func(c CPUs) bool {
+			return r.Family == c.Family && r.Model >= c.First && r.Model <= c.Last
+		})
+	}
+	v.row(ok, "product", shown(v.end.product)+"; "+cpu, v.line.Name, "the root of the chain",
+		"the certificate is of another product line; get this machine's")
+}
+
+// chip checks that the certificate was made for the chip of the report, and
+// the lists of accepted chips and providers.
+func (v *verification) chip() {
+	if v.end == nil {
+		return // the chain has failed already
+	}
+	r, d := v.report, &v.p.Demands
+	id := hex.EncodeToString(r.ChipID[:])
+	masked := r.ChipID == [64]byte{}
+	if r.SigningKey == KeyVLEK {
+		if masked {
+			id = "a chip that the report does not name"
+		}
+		v.row(true, "chip", id+", of provider "+shown(v.end.provider), "a provider, in place of a chip", "the VLEK's certificate", "")
+	} else {
+		v.row(!masked && r.ChipID == v.end.chipID, "chip", id, hex.EncodeToString(v.end.chipID[:]),
+			"the VCEK's certificate", "the certificate is of another machine, or the host masks its chip; get this machine's certificate")
+	}
+	v.demand(d.Chips != nil, !masked && slices.Contains(d.Chips, r.ChipID), "chip-list", id, fmt.Sprintf("one of %d chips", len(d.Chips)),
+		"this machine is not among those you accept")
+	provider := v.end.provider
+	if provider == "" {
+		provider = "none: a VCEK names no provider"
+	}
+	v.demand(d.Providers != nil, v.end.provider != "" && slices.Contains(d.Providers, v.end.provider), "provider", shown(provider),
+		fmt.Sprintf("one of %d providers", len(d.Providers)), "this provider is not among those you accept")
+}
+
+// level checks that the certificate was made for the firmware level that the
+// report names, and the floor.
+func (v *verification) level() {
+	if v.end == nil {
+		return // the chain has failed already
+	}
+	want, source := v.end.tcb, "the "+keyName(v.report.SigningKey)+"'s certificate"
+	got, err := v.report.ReportedTCB.decode(want.hasFMC)
+	if err != nil {
+		v.row(false, "tcb", err.Error(), want.String(), source, "the evidence is damaged or forged")
+	} else {
+		v.row(got == want, "tcb", got.String(), want.String(), source, "get the certificate for the reported firmware level")
+	}
+	v.floor(want)
+}
+
+// floor compares the endorsed level, and the level at which the guest was
+// launched, with the lowest accepted ones: firmware can be updated below a
+// running guest, which then has seen the old one.
+func (v *verification) floor(have TCB) {
+	floor, ok := v.exp.MinTCB, true
+	if v.p.Demands.Floors != nil {
+		var line map[string]uint64
+		line, ok = v.p.Demands.Floors[v.line.Name]
+		floor = higher(floor, line)
+	}
+	if !ok {
+		v.row(false, "tcb-floor", have.String(), "a floor for "+v.line.Name, relying, "add this product line to the floors if you accept it")
+		return
+	}
+	if len(floor) == 0 {
+		v.note(attest.Warn, "tcb-floor", have.String(), "no floor was given", relying)
+		return
+	}
+	low := have.belowFloor(floor)
+	v.row(len(low) == 0, "tcb-floor", have.String(), "at least "+levelText(floor), relying,
+		"the host must update its firmware: too low is "+fmt.Sprint(low))
+	launch, err := v.report.LaunchTCB.decode(have.hasFMC)
+	if err != nil {
+		v.row(false, "tcb-launch", err.Error(), "at least "+levelText(floor), relying, "the evidence is damaged or forged")
+		return
+	}
+	low = launch.belowFloor(floor)
+	v.row(len(low) == 0, "tcb-launch", launch.String(), "at least "+levelText(floor), relying,
+		"the host has updated its firmware below the running Keep; start the Keep anew: too low was "+fmt.Sprint(low))
+}
+
+// higher merges two floors; nil is none.
+func higher(a, b map[string]uint64) map[string]uint64 {
+	if a == nil && b == nil {
+		return nil
+	}
+	m := make(map[string]uint64, len(a)+len(b))
+	for _, floor := range []map[string]uint64{a, b} {
+		for name, n := range floor {
+			m[name] = max(m[name], n)
+		}
+	}
+	return m
+}
+
+// waived says whether an expectation is missing and waived; if so it makes the
+// row that names it and remembers it for the claims.
+func (v *verification) waived(w Waiver, missing bool, check, seen string) bool {
+	if v.p.Demands.Waive&w == 0 || !missing {
+		return false
+	}
+	v.note(attest.Skipped, check, seen, notDemanded, relying)
+	v.waivers = append(v.waivers, check)
+	return true
+}
+
+func (v *verification) measurement() {
+	got := v.report.Measurement[:]
+	seen := hex.EncodeToString(got)
+	if v.waived(WaiveMeasurement, len(v.exp.Measurements) == 0, "measurement", seen) {
+		return
+	}
+	n := 0
+	for _, ref := range v.exp.Measurements {
+		if ref.Platform != v.p.Platform {
+			continue
+		}
+		n++
+		if len(ref.Measurement) == len(got) && bytes.Equal(ref.Measurement, got) {
+			v.row(true, "measurement", seen, "Keep release "+shown(ref.Release), shown(ref.Source), "")
+			return
+		}
+	}
+	v.row(false, "measurement", seen, fmt.Sprintf("one of %d reference values for %s", n, v.p.Platform),
+		"the reference values given", "this is not a Keep release you accept; name its reference values if you trust them")
+}
+
+// bound checks the two fields that tie the report to the session. A zero
+// expectation is a missing one.
+func (v *verification) bound() {
+	hd, rd := v.report.HostData, v.report.ReportData
+	seen := hex.EncodeToString(hd[:])
+	if !v.waived(WaiveHostData, v.exp.HostData == [32]byte{}, "host-data", seen) {
+		v.row(v.exp.HostData != [32]byte{} && hd == v.exp.HostData, "host-data",
+			seen, hex.EncodeToString(v.exp.HostData[:]), "digest of the start configuration",
+			"the Keep was started with another configuration than it says")
+	}
+	seen = hex.EncodeToString(rd[:])
+	if !v.waived(WaiveReportData, v.exp.ReportData == [64]byte{}, "report-data", seen) {
+		v.row(v.exp.ReportData != [64]byte{} && rd == v.exp.ReportData, "report-data",
+			seen, hex.EncodeToString(v.exp.ReportData[:]), session,
+			"the evidence was made for another session or another Keep; somebody may stand in between")
+	}
+}
