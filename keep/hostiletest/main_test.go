@@ -163,7 +163,10 @@ func connect(t testing.TB, tunnel net.Conn) *client.Session {
 	if err != nil {
 		t.Fatalf("connect: %v", err)
 	}
-	t.Cleanup(func() { s.Close() })
+	t.Cleanup(func() {
+		tunnel.Close() // first: the other end may not take a goodbye
+		s.Close()
+	})
 	return s
 }
 

@@ -80,6 +80,9 @@ func (w *Wire) Cut() {
 	w.ends[Keep].Close()
 }
 
+// Forward sends bytes to the other side of from, for a hook that then cuts.
+func (w *Wire) Forward(from Side, b []byte) { w.ends[1-from].Write(b) }
+
 // Wait returns when the tunnel is closed and everything is recorded.
 func (w *Wire) Wait() { w.pumps.Wait() }
 
