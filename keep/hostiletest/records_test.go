@@ -144,7 +144,7 @@ func TestInvariant2NothingLeavesBeforeAppraisal_Records(t *testing.T) {
 		{"EvidenceTagFlipped", at(hostiletest.Keep, keepEvidence, flipped(-1)), evidence, []string{mac}},
 		{"EvidenceCut", at(hostiletest.Keep, keepEvidence, cut(hostiletest.Keep, 1)), evidence, []string{"EOF"}},
 		{"EvidenceNever", at(hostiletest.Keep, keepEvidence, cut(hostiletest.Keep, 0)), evidence, []string{"EOF"}},
-		{"PlainAlert", at(hostiletest.Keep, keepEvidence, replaced(21, 3, 3, 0, 2, 1, 0)), evidence, []string{"unexpected message"}},
+		{"PlainAlert", at(hostiletest.Keep, keepEvidence, replaced(21, 3, 3, 0, 2, 1, 0)), evidence, []string{mac}},
 		{"PlainData", at(hostiletest.Keep, keepEvidence, replaced(append([]byte{23, 3, 3, 1, 0}, make([]byte, 256)...)...)), evidence, []string{mac}},
 		{"OversizedRecord", at(hostiletest.Keep, keepEvidence, replaced(append([]byte{23, 3, 3, 0xff, 0xff}, make([]byte, 0xffff)...)...)), evidence, []string{"oversized record"}},
 		{"EmptyRecords", at(hostiletest.Keep, keepEvidence, replaced(bytes.Repeat([]byte{23, 3, 3, 0, 0}, 1000)...)), evidence, []string{mac}},
