@@ -220,6 +220,12 @@ func writeFile(path, what string, data []byte, mode os.FileMode, exclusive bool)
 			return failf(exitUsage, "name another file, or move that one away", "writing %s: %s is already there", what, path)
 		}
 	}
+	if st, err := os.Stat(path); err == nil && !st.Mode().IsRegular() && !st.IsDir() {
+		return writeDevice(path, what, data)
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real // the file and not the link to it is replaced
+	}
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, ".enarx-*")
 	if err != nil {
@@ -247,6 +253,22 @@ func writeFile(path, what string, data []byte, mode os.FileMode, exclusive bool)
 	if err != nil {
 		os.Remove(f.Name())
 		return failf(exitInternal, "check the free space and the permissions of "+dir, "writing %s to %s: %w", what, path, err)
+	}
+	return nil
+}
+
+// writeDevice writes to what is no file, such as /dev/stdout or a named pipe: a
+// rename would put a file in its place.
+func writeDevice(path, what string, data []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err == nil {
+		_, err = f.Write(data)
+		if cerr := f.Close(); err == nil {
+			err = cerr
+		}
+	}
+	if err != nil {
+		return failf(exitInternal, "", "writing %s to %s: %w", what, path, err)
 	}
 	return nil
 }

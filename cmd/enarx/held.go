@@ -71,6 +71,45 @@ func isGone(err error) bool {
 // ended says that there is no Keep to talk to any more, as the host says.
 func (h *held) ended() bool { return h.Hearsay == nil || h.Hearsay.State == api.StateEnded }
 
+// settleTime bounds the wait for the agent to notice the end of a Keep that has
+// said its last word; it notices when the process is gone.
+const settleTime = 5 * time.Second
+
+// settle waits until the agent says that the Keep has ended.
+func (h *held) settle(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	for {
+		k, err := h.agent.Inspect(ctx, h.owner.Keep, h.owner.Capability)
+		switch {
+		case err == nil:
+			h.Hearsay = k
+		case isGone(err):
+			h.Hearsay = nil
+		default:
+			return false
+		}
+		if h.ended() {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// endedMeanwhile says that a session failed because the Keep has ended since
+// the agent was asked.
+func (h *held) endedMeanwhile(ctx context.Context, err error) bool {
+	var ce *cliError
+	if ctx.Err() != nil || !errors.As(err, &ce) || ce.code != exitAgent && ce.code != exitKeep {
+		return false
+	}
+	return h.settle(ctx)
+}
+
 // open makes an attested session with the Keep of the deployment and no other:
 // same channel key, fresh evidence that it runs this bundle for this owner.
 func (h *held) open(ctx context.Context) (*client.Session, *client.Appraisal, error) {

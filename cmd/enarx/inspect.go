@@ -88,8 +88,9 @@ func (a *app) inspect(ctx context.Context, arg string, f *ownerFlags, cert strin
 	in := &inspection{Name: o.name(), Platform: o.Platform, Bundle: o.Bundle, Host: o.Host, Created: o.Created, Owner: o.path, Hearsay: h.Hearsay}
 	if h.ended() {
 		err = h.inspectEnded(ctx, in)
-	} else {
-		err = h.inspectRunning(ctx, in)
+	} else if err = h.inspectRunning(ctx, in); h.endedMeanwhile(ctx, err) {
+		in.Hearsay = h.Hearsay
+		err = h.inspectEnded(ctx, in)
 	}
 	if err != nil {
 		return err

@@ -42,16 +42,12 @@ func (a *app) logs(ctx context.Context, arg string, f *ownerFlags, follow bool) 
 		return err
 	}
 	if h.ended() {
-		r, err := h.record(ctx)
-		if err != nil {
-			return err
-		}
-		if err := h.writeLog(r); err != nil {
-			return err
-		}
-		return h.reportEnd(&r.Exit)
+		return h.recordedLogs(ctx)
 	}
 	s, _, err := h.open(ctx)
+	if h.endedMeanwhile(ctx, err) {
+		return h.recordedLogs(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -61,6 +57,18 @@ func (a *app) logs(ctx context.Context, arg string, f *ownerFlags, follow bool) 
 		return sessionError(ctx, err)
 	}
 	return h.reportEnd(exit)
+}
+
+// recordedLogs shows the log of an ended workload.
+func (h *held) recordedLogs(ctx context.Context) error {
+	r, err := h.record(ctx)
+	if err != nil {
+		return err
+	}
+	if err := h.writeLog(r); err != nil {
+		return err
+	}
+	return h.reportEnd(&r.Exit)
 }
 
 // reportEnd is the end of logs and stop, whose own exit code is 0.
@@ -100,18 +108,13 @@ func (a *app) attach(ctx context.Context, arg string, f *ownerFlags) error {
 	if err != nil {
 		return err
 	}
-	var exit *session.Exit
-	if h.ended() {
-		r, err := h.record(ctx)
-		if err != nil {
-			return err
-		}
-		exit = &r.Exit
-	} else if exit, err = h.follow(ctx); err != nil {
-		var forced errForced
-		if errors.As(context.Cause(ctx), &forced) {
-			return failf(exitSignalBase+int(forced.sig), "enarx stop "+h.owner.name()+" ends it", "detached by %s: the workload goes on", signalName(uint64(forced.sig)))
-		}
+	exit, err := h.follow(ctx)
+	var forced errForced
+	switch {
+	case err == nil:
+	case errors.As(context.Cause(ctx), &forced):
+		return failf(exitSignalBase+int(forced.sig), "enarx stop "+h.owner.name()+" ends it", "detached by %s: the workload goes on", signalName(uint64(forced.sig)))
+	default:
 		return sessionError(ctx, err)
 	}
 	res := a.outcome(exit)
@@ -123,13 +126,29 @@ func (a *app) attach(ctx context.Context, arg string, f *ownerFlags) error {
 	return nil
 }
 
+// follow passes the output on until the workload ends, or takes the end from
+// its record.
 func (h *held) follow(ctx context.Context) (*session.Exit, error) {
+	if h.ended() {
+		return h.recordedExit(ctx)
+	}
 	s, _, err := h.open(ctx)
+	if h.endedMeanwhile(ctx, err) {
+		return h.recordedExit(ctx)
+	}
 	if err != nil {
 		return nil, err
 	}
 	defer s.Close()
 	return s.Attach(ctx, h.key, h.a.stdout, h.a.ui.workloadStream(), h.lost)
+}
+
+func (h *held) recordedExit(ctx context.Context) (*session.Exit, error) {
+	r, err := h.record(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &r.Exit, nil
 }
 
 func newStopCmd(a *app) *cobra.Command {
@@ -165,6 +184,9 @@ func (a *app) stop(ctx context.Context, arg string, f *ownerFlags, force bool) e
 		return sessionError(ctx, h.agent.Stop(ctx, h.owner.Keep, h.owner.Capability))
 	}
 	s, _, err := h.open(ctx)
+	if h.endedMeanwhile(ctx, err) {
+		return nil
+	}
 	if err != nil {
 		var refused *client.RefusedError
 		if errors.As(err, &refused) {
@@ -177,6 +199,8 @@ func (a *app) stop(ctx context.Context, arg string, f *ownerFlags, force bool) e
 	if err != nil {
 		return sessionError(ctx, err)
 	}
+	// So that what comes next (logs, ps) finds it ended.
+	h.settle(ctx)
 	return h.reportEnd(exit)
 }
 

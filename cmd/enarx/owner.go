@@ -184,7 +184,7 @@ func parseOwnerFile(path string) (*ownerFile, error) {
 	o := &ownerFile{path: path}
 	dec := json.NewDecoder(strings.NewReader(string(b)))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(o); err != nil || o.Version != 1 {
+	if err := dec.Decode(o); err != nil || o.Version != 1 || dec.More() {
 		return nil, failf(exitUsage, "name a file that enarx deploy wrote", "%s is not an owner file of this version", path)
 	}
 	if !slices.Contains(platformNames, o.Platform) {

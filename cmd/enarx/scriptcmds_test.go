@@ -229,16 +229,35 @@ func cmdSetFrom(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // cmdNothingLeft checks that no Keep of this story's runtime is alive and that
-// no run has left its directory.
+// no run has left its directory: at once after a run, and with "soon" within
+// the time that an agent gives a Keep that has said its last word.
 func cmdNothingLeft(ts *testscript.TestScript, neg bool, args []string) {
+	end := time.Now()
+	if len(args) == 1 && args[0] == "soon" {
+		end = end.Add(10 * time.Second)
+	}
+	for {
+		left := leftBehind(ts)
+		if left == "" {
+			return
+		}
+		if time.Now().After(end) {
+			ts.Fatalf("left behind: %s", left)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+func leftBehind(ts *testscript.TestScript) string {
 	if dirs, _ := filepath.Glob(filepath.Join(ts.Getenv("TMPDIR"), "enarx-*", "*")); len(dirs) > 0 {
-		ts.Fatalf("left behind: %v", dirs)
+		return strings.Join(dirs, " ")
 	}
 	keep := ts.Getenv("ENARX_KEEP")
 	procs, _ := filepath.Glob("/proc/[0-9]*/exe")
 	for _, p := range procs {
 		if exe, err := os.Readlink(p); err == nil && exe == keep {
-			ts.Fatalf("a Keep is still alive: %s", filepath.Dir(p))
+			return "a living Keep, " + filepath.Dir(p)
 		}
 	}
+	return ""
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 
@@ -124,7 +125,7 @@ func (u *ui) step(name, detail string, d time.Duration) {
 func (u *ui) formatStep(name, detail string, d time.Duration) string {
 	const nameWidth = 18
 	took := formatDuration(d)
-	room := u.width - len("enarx: ") - nameWidth - 2 - len(took) - 1
+	room := u.width - len("enarx: ") - nameWidth - 2 - utf8.RuneCountInString(took) - 1
 	left := fmt.Sprintf("%-*s  ", nameWidth, name)
 	if extra := len([]rune(left)) - nameWidth - 2; extra > 0 {
 		room -= extra
