@@ -35,6 +35,7 @@
 //   - attest/sim: the verifier of simulated hardware. It walks the path that a
 //     real one will, over AMD-shaped reports, and its rows never read
 //     "verified". attest/sim/simhw is the other side, the toy that signs.
+//   - attest/snp: the verifier of AMD SEV-SNP, under AMD's roots.
 //   - internal/claims: what a verification proved. Only verifiers can make it.
 //   - policy: decides from claims. It cannot be given evidence, so a path that
 //     skips verification does not compile.
