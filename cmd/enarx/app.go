@@ -4,6 +4,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/enarx/enarx-go/client"
 )
 
 // app is what every command works with: the streams it was given and what the
@@ -63,7 +66,12 @@ func (a *app) report(err error) int {
 		code, hint = ce.code, ce.hint
 	}
 	if a.ui.jsonErrors {
-		a.ui.result(resultLine{Exit: exitResult{By: "enarx", Code: code, Reason: err.Error(), Hint: hint}})
+		line := resultLine{Exit: exitResult{By: "enarx", Code: code, Reason: err.Error(), Hint: hint}}
+		var refused *client.RefusedError
+		if errors.As(err, &refused) {
+			line.Verdict, line.Statement = refused.Verdict, refused.Statement
+		}
+		a.ui.result(line)
 		return code
 	}
 	for line := range strings.Lines(err.Error()) {
@@ -191,10 +199,12 @@ func readLimited(path, what string, limit int64, code int) ([]byte, error) {
 		return nil, failf(code, "", "reading %s: %s has %d bytes, the most accepted is %d", what, path, st.Size(), limit)
 	}
 	// One byte more than allowed: a pipe or a growing file has no true size.
-	b, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
+	var buf bytes.Buffer
+	buf.Grow(int(st.Size()) + bytes.MinRead) // a module of 30 MB is read without moving it
+	if _, err := buf.ReadFrom(io.LimitReader(f, limit+1)); err != nil {
 		return nil, fileError(code, what, path, err)
 	}
+	b := buf.Bytes()
 	if int64(len(b)) > limit {
 		return nil, failf(code, "", "reading %s: %s has more than the accepted %d bytes", what, path, limit)
 	}
