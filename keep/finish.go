@@ -70,6 +70,9 @@ func (k *Keep) spool(ctx context.Context, w *work, r *running, e session.Exit) {
 // drainSessions waits, for a bounded time, until the sessions that are being
 // told the end have been told.
 func (k *Keep) drainSessions() {
+	k.mu.Lock()
+	k.parting = true
+	k.mu.Unlock()
 	done := make(chan struct{})
 	go func() { k.telling.Wait(); close(done) }()
 	t := time.NewTimer(lastWords)

@@ -92,7 +92,7 @@ func (id *identity) certificate(names []string, now time.Time) (tls.Certificate,
 		names = []string{"localhost", "127.0.0.1", "::1"}
 	}
 	for _, n := range names {
-		if a, err := netip.ParseAddr(n); err == nil {
+		if a, err := netip.ParseAddr(n); err == nil && a.Zone() == "" {
 			t.IPAddresses = append(t.IPAddresses, a.AsSlice())
 		} else if validName(n) {
 			t.DNSNames = append(t.DNSNames, n)

@@ -74,7 +74,8 @@ type Keep struct {
 	running *running                   // set once in state running
 	exit    session.Exit               // valid once ended is closed
 	stopped *session.Exit              // why the workload was stopped, once stop is closed
-	telling sync.WaitGroup             // sessions that are being told the end
+	parting bool                       // the last sessions are waited for: no more are told anything
+	telling sync.WaitGroup             // sessions that are being told the end; Add only under mu and before parting
 }
 
 // errClaimLost ends a Keep whose owner left before the workload ran: it has an

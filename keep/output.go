@@ -13,6 +13,9 @@ const (
 	// logLimit is how much output of a detached workload the Keep holds. It
 	// leaves room in the largest class of end records.
 	logLimit = 1 << 20
+	// logChunk is how large a piece of the log grows before the next one is
+	// begun, and so about how much is lost at once.
+	logChunk = 16 << 10
 	// logChunks bounds how many pieces the log has, so that a workload which
 	// writes single bytes to alternating streams does not turn each into an
 	// allocation and an array element of the end record.
@@ -24,11 +27,10 @@ const (
 type outputLog struct {
 	mu     sync.Mutex
 	cond   *sync.Cond
-	chunks []session.Chunk
-	size   int    // bytes in chunks
-	first  uint64 // sequence number of chunks[0]
-	lost   uint64 // bytes dropped from the front
-	total  uint64
+	chunks []session.Chunk // without gaps
+	size   int             // bytes in chunks
+	lost   uint64          // bytes dropped from the front: the position of chunks[0]
+	total  uint64          // bytes ever written; lost + size
 	closed bool
 }
 
@@ -41,16 +43,23 @@ func newOutputLog() *outputLog {
 // write appends a copy of p, which is at most one read of a pump and so far
 // below logLimit.
 func (l *outputLog) write(stderr bool, p []byte) {
+	if len(p) == 0 {
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.total += uint64(len(p))
-	l.chunks = append(l.chunks, session.Chunk{Stderr: stderr, Data: append([]byte(nil), p...)})
+	if n := len(l.chunks); n > 0 && l.chunks[n-1].Stderr == stderr && len(l.chunks[n-1].Data)+len(p) <= logChunk {
+		// Slices that readers hold end before what is appended.
+		l.chunks[n-1].Data = append(l.chunks[n-1].Data, p...)
+	} else {
+		l.chunks = append(l.chunks, session.Chunk{Stderr: stderr, Data: append([]byte(nil), p...)})
+	}
 	l.size += len(p)
+	l.total += uint64(len(p))
 	for l.size > logLimit || len(l.chunks) > logChunks {
 		n := len(l.chunks[0].Data)
 		l.chunks[0] = session.Chunk{}
 		l.chunks = l.chunks[1:]
-		l.first++
 		l.size -= n
 		l.lost += uint64(n)
 	}
@@ -87,23 +96,21 @@ func (l *outputLog) counts() (total, lost uint64) {
 
 // cursor reads the log as it grows.
 type cursor struct {
-	log  *outputLog
-	next uint64 // sequence number of the next chunk
-	pos  uint64 // bytes of output before it, lost ones included
+	log *outputLog
+	pos uint64 // bytes of output before it, lost ones included
 }
 
 // cursor starts at the very first byte of output, or behind the last one.
 func (l *outputLog) cursor(fromStart bool) *cursor {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	if fromStart {
 		return &cursor{log: l}
 	}
-	return &cursor{log: l, next: l.first + uint64(len(l.chunks)), pos: l.total}
+	total, _ := l.counts()
+	return &cursor{log: l, pos: total}
 }
 
-// read returns the next chunk, and how many bytes before it are lost to this
-// reader. With wait it blocks until there is one; ok is false at the end of
+// read returns the next bytes, and how many before them are lost to this
+// reader. With wait it blocks until there are some; ok is false at the end of
 // the log, when gone says that the reader is, or without wait when nothing
 // more is held.
 func (c *cursor) read(wait bool, gone func() bool) (chunk session.Chunk, lost uint64, ok bool) {
@@ -111,20 +118,30 @@ func (c *cursor) read(wait bool, gone func() bool) (chunk session.Chunk, lost ui
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for {
-		if c.next < l.first {
-			// Drops happen at the front only, so l.lost is the position of
-			// the first byte that is still held.
+		if c.pos < l.lost { // drops happen at the front only
 			lost += l.lost - c.pos
-			c.next, c.pos = l.first, l.lost
+			c.pos = l.lost
 		}
-		if i := c.next - l.first; i < uint64(len(l.chunks)) {
-			c.next++
-			c.pos += uint64(len(l.chunks[i].Data))
-			return l.chunks[i], lost, true
+		if c.pos < l.total {
+			chunk = l.at(c.pos)
+			c.pos += uint64(len(chunk.Data))
+			return chunk, lost, true
 		}
 		if !wait || l.closed || gone() {
 			return session.Chunk{}, lost, false
 		}
 		l.cond.Wait()
+	}
+}
+
+// at is the rest of the chunk that holds the byte at pos, which is there.
+func (l *outputLog) at(pos uint64) session.Chunk {
+	begin := l.total
+	for i := len(l.chunks) - 1; ; i-- { // readers are mostly near the end
+		c := l.chunks[i]
+		begin -= uint64(len(c.Data))
+		if begin <= pos {
+			return session.Chunk{Stderr: c.Stderr, Data: c.Data[pos-begin:]}
+		}
 	}
 }

@@ -42,7 +42,15 @@ func (k *Keep) ownerSession(ctx context.Context, conn *session.Conn, p []byte) e
 	if err := within(conn, 0); err != nil {
 		return err
 	}
-	k.telling.Add(1)
+	k.mu.Lock()
+	parting := k.parting
+	if !parting {
+		k.telling.Add(1)
+	}
+	k.mu.Unlock()
+	if parting {
+		return refused(session.CodeEnded, "the workload has ended")
+	}
 	defer k.telling.Done()
 	switch v.Verb {
 	case session.VerbStatus:

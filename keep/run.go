@@ -88,7 +88,7 @@ func (k *Keep) run(ctx context.Context, c *claimant, w *work) session.Exit {
 		defer t.Stop()
 		timeout = t.C
 	}
-	go k.watch(timeout)
+	go k.watch(timeout, c.conn)
 	compiled, done, err := k.engine.start(fds.child, job)
 	fds.closeChild()
 	k.steps.mark("compile")
@@ -130,14 +130,8 @@ func setupError(err error) session.Exit {
 	return session.Exit{End: session.EndSetup, Reason: clip(err.Error())}
 }
 
-// clip bounds a text that goes into a message.
-func clip(s string) string {
-	const limit = 2 << 10
-	if len(s) > limit {
-		s = s[:limit] + "…"
-	}
-	return s
-}
+// clip makes a text fit for a message.
+func clip(s string) string { return session.Text(s) }
 
 // open makes a descriptor for each entry of the configuration's files, in
 // order.
@@ -262,8 +256,9 @@ func (k *Keep) requestStop(e session.Exit) {
 }
 
 // watch ends the child when the owner, the session's loss or the clock says
-// so.
-func (k *Keep) watch(timeout <-chan time.Time) {
+// so. From then on the session's other end has a bounded time to take what is
+// left: a stalled one would otherwise keep the Keep alive.
+func (k *Keep) watch(timeout <-chan time.Time, conn *session.Conn) {
 	select {
 	case <-k.stop:
 	case <-timeout:
@@ -275,6 +270,7 @@ func (k *Keep) watch(timeout <-chan time.Time) {
 		return
 	}
 	k.engine.kill()
+	conn.SetWriteDeadline(time.Now().Add(farewell))
 }
 
 // end turns what is known into the end that the owner is told. The child's own

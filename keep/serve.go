@@ -120,7 +120,7 @@ func refuse(conn *session.Conn, err error) {
 }
 
 func refused(code, format string, args ...any) *session.Refused {
-	return &session.Refused{Code: code, Text: fmt.Sprintf(format, args...)}
+	return &session.Refused{Code: code, Text: clip(fmt.Sprintf(format, args...))}
 }
 
 // exchange is the part of a session that anybody may have: evidence on
