@@ -13,6 +13,9 @@ import (
 // its branch tables, and refuses what it does not know.
 func instructions(r *reader) error {
 	for depth := 0; len(r.b) > 0; {
+		if r.b = skipPlain(r.b); len(r.b) == 0 {
+			break
+		}
 		switch op := r.byte(); op {
 		case 0x02, 0x03, 0x04: // block, loop, if: a block type
 			if depth++; depth > maxNesting {
@@ -41,6 +44,66 @@ func instructions(r *reader) error {
 	}
 	return nil
 }
+
+// skipPlain skips the instructions at the front of b that have nothing to
+// bound and whose immediates are numbers of at most five bytes, whole ones
+// only. It does nothing that the caller's own loop would not do, but faster: a
+// module is checked on every start, also when its code is cached.
+func skipPlain(b []byte) []byte {
+	for len(b) > 11 { // the longest: an opcode and two numbers
+		n := 1
+		switch numbers[b[0]] {
+		case 0:
+			return b
+		case 2:
+			n += number(b[n:])
+			if n == 1 {
+				return b
+			}
+		case 3:
+			m := number(b[n:])
+			n += m + number(b[n+m:])
+			if m == 0 || n == 1+m {
+				return b
+			}
+		}
+		b = b[n:]
+	}
+	return b
+}
+
+// number is how many bytes the LEB128 number at the front of b takes, 0 if more
+// than four: whether a fifth byte is right depends on the kind of number.
+func number(b []byte) int {
+	_ = b[3]
+	switch {
+	case b[0] < 0x80:
+		return 1
+	case b[1] < 0x80:
+		return 2
+	case b[2] < 0x80:
+		return 3
+	case b[3] < 0x80:
+		return 4
+	}
+	return 0
+}
+
+// numbers is, for the instructions that skipPlain knows, how many numbers
+// follow, and one.
+var numbers = func() (n [256]byte) {
+	for op := range n {
+		switch {
+		case op <= 0x01, op == 0x05, op == 0x0f, op == 0x1a, op == 0x1b, op >= 0x45 && op <= 0xc4:
+			n[op] = 1
+		case op == 0x0c, op == 0x0d, op == 0x10, op >= 0x20 && op <= 0x24, op == 0x41, op == 0x42:
+			n[op] = 2
+		case op >= 0x28 && op <= 0x3e:
+			n[op] = 3
+		}
+	}
+	return n
+}()
 
 // blockType skips a type index, or a single byte or reference type.
 func (r *reader) blockType() {

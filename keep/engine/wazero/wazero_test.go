@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -244,6 +245,46 @@ func TestInvariant4HostileInputIsBounded_Nesting(t *testing.T) {
 	}
 }
 
+// TestInvariant4HostileInputIsBounded_FastPath holds the fast way through code
+// to the careful one, on random code of the instructions that it knows and some
+// that it does not: it stops between instructions, skips none that is to be
+// bounded, and none that the careful one would refuse.
+func TestInvariant4HostileInputIsBounded_FastPath(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	skipped := map[byte]int{}
+	for range 20_000 {
+		b := make([]byte, 64)
+		for i := range b {
+			// Long numbers and high opcodes are rare enough to get far.
+			b[i] = byte(random.UintN(256)) & byte(random.UintN(256))
+			if random.UintN(8) == 0 {
+				b[i] |= 0x80
+			}
+		}
+		end := len(b) - len(skipPlain(b))
+		r := &reader{b: b}
+		for len(b)-len(r.b) < end {
+			op := r.byte()
+			switch op {
+			case 0x02, 0x03, 0x04, 0x0b, 0x0e, 0x1c:
+				t.Fatalf("%x: instruction %#x was skipped", b, op)
+			}
+			if !r.immediates(op) || r.bad {
+				t.Fatalf("%x: instruction %#x was skipped and is refused by the careful loop", b, op)
+			}
+			skipped[op]++
+		}
+		if len(b)-len(r.b) != end {
+			t.Fatalf("%x: stopped at %d, inside an instruction", b, end)
+		}
+	}
+	for op, n := range numbers {
+		if n > 0 && skipped[byte(op)] == 0 {
+			t.Errorf("instruction %#x was never tried", op)
+		}
+	}
+}
+
 func TestNoModule(t *testing.T) {
 	e := newEngine(t, Options{})
 	for _, b := range [][]byte{nil, []byte("hello"), []byte("\x7fELF\x01\x01\x01\x00"), []byte("\x00asm")} {
@@ -317,11 +358,22 @@ func TestCacheDir(t *testing.T) {
 	if err != nil || len(files) != 1 {
 		t.Fatalf("%d files in the directory for compiled code, want 1 (%v)", len(files), err)
 	}
-	// An entry that an accident has cut is refused, and said to be the fault.
 	b, err := os.ReadFile(files[0])
 	if err != nil {
 		t.Fatal(err)
 	}
+	// Package codecache puts its own bytes behind the engine's.
+	more := append(b[:len(b):len(b)], "name and tag"...)
+	if err := os.WriteFile(files[0], more, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(t, Options{CacheDir: dir}, mod); err != nil {
+		t.Errorf("an entry with bytes behind it: %v", err)
+	}
+	if now, err := os.ReadFile(files[0]); err != nil || !bytes.Equal(now, more) {
+		t.Errorf("an entry with bytes behind it was not used as it is: %v", err)
+	}
+	// An entry that an accident has cut is refused, and said to be the fault.
 	if err := os.WriteFile(files[0], b[:len(b)/2], 0o600); err != nil {
 		t.Fatal(err)
 	}
