@@ -79,6 +79,19 @@ const guest = `(module
     (call $write (i32.const 2) (i32.const 64))
     (call $proc_exit (i32.const %d))))`
 
+// waiting is a program that accepts one connection on descriptor 3.
+func waiting(t testing.TB) []byte {
+	t.Helper()
+	b, err := wat.Assemble([]byte(`(module
+  (import "wasi_snapshot_preview1" "sock_accept" (func $sock_accept (param i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (func (export "_start") (drop (call $sock_accept (i32.const 3) (i32.const 0) (i32.const 0)))))`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
 // guestModule assembles the guest with a text, an exit code, and fill bytes
 // that only make it larger.
 func guestModule(t testing.TB, text string, code, fill int) []byte {

@@ -6,6 +6,7 @@ package hostiletest_test
 import (
 	"bytes"
 	"context"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -98,6 +99,15 @@ func deployThrough(t *testing.T, k *keeptest.Keep, hook hostiletest.Hook, d clie
 	t.Helper()
 	wire, tunnel := hostiletest.Tap(k.Tunnel(t), hook)
 	defer wire.Wait()
+	return toTheEnd(t, k, tunnel, func(c *client.Deployment) { *c = d })
+}
+
+// toTheEnd connects through a tunnel, appraises and deploys, and returns the
+// first error, which there must be.
+func toTheEnd(t *testing.T, k *keeptest.Keep, tunnel net.Conn, change func(*client.Deployment)) error {
+	t.Helper()
+	d := large(t)
+	change(&d)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	s, err := client.Connect(ctx, tunnel)
