@@ -252,12 +252,14 @@ func (d *deployment) send(ctx context.Context, s *client.Session, signals <-chan
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var fileErr error
-	d.claimed = true
 	st, exit, err := s.Deploy(ctx, client.Deployment{
 		Bundle: d.work.Bundle, Digest: d.work.Digest, Secrets: d.secrets, Owner: d.key,
 		Run:   session.Run{Detached: d.f.detach, Publish: d.publish, Names: certNames(hostName(d.f.host), d.publish)},
 		Stdin: d.a.stdin, Stdout: d.a.stdout, Stderr: d.a.ui.workloadStream(), Signals: signals,
-		OnStep: func(name string, t time.Duration) { d.a.stepTaken(d.steps, name, t) },
+		OnStep: func(name string, t time.Duration) {
+			d.claimed = true // the first step is the claim
+			d.a.stepTaken(d.steps, name, t)
+		},
 		OnRunning: func(st *client.Started) {
 			running()
 			d.started = st
