@@ -1,0 +1,335 @@
+// Copyright The Enarx in Go Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package dcap
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/sha256"
+	"crypto/x509"
+	"fmt"
+	"time"
+
+	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/internal/claims"
+)
+
+// Params say on whose word and by what rules a quote is appraised. They come
+// from the public verifier's own code and options, never from outside.
+type Params struct {
+	// Platform is the platform that claims are made for.
+	Platform string
+	// TEE and MediaType are what the quote must be.
+	TEE       TEE
+	MediaType string
+	// Root ends every chain.
+	Root Root
+	// Policy says which TCB statuses are good.
+	Policy Policy
+	// Cache may be nil.
+	Cache *Cache
+}
+
+// Appraisal is one run over one quote: rows, and what they proved.
+type Appraisal struct {
+	Rows
+	p     Params
+	at    time.Time
+	quote *Quote
+	in    *inputs
+
+	chain    *chain    // nil until proven
+	platform *platform // from the proven PCK certificate
+	info     *tcbInfo  // nil until its signature and model have been checked
+	identity *qeIdentity
+	qeStatus Status
+	qeNotes  []string // advisories of the quoting enclave's level
+	validity []validity
+}
+
+// validity is the time in which one of the things that count is valid.
+type validity struct {
+	name     string
+	from, to time.Time
+}
+
+// Appraise checks everything about a quote that does not depend on what runs
+// in the TEE: who signed it, on which platform, and whether Intel still stands
+// by it. The caller adds the checks of the report's contents with the methods
+// of [Rows] and ends with [Appraisal.Finish].
+func Appraise(p Params, ev attest.Evidence, col attest.Collateral, minTCB map[string]uint64, at time.Time) *Appraisal {
+	a := &Appraisal{Rows: Rows{platform: p.Platform}, p: p, at: at}
+	if !a.format(ev) {
+		return a
+	}
+	a.in = sortInputs(a.quote, col)
+	for _, o := range a.in.other {
+		a.NotChecked("collateral", o)
+	}
+	a.checkChain()
+	a.checkRevocation()
+	a.checkSignatures()
+	a.checkIdentity()
+	a.checkInfo()
+	a.checkDates()
+	a.checkLevel(minTCB)
+	return a
+}
+
+// Quote is the quote, or nil if it could not be read. It is proven only once
+// [Appraisal.Finish] has returned claims.
+func (a *Appraisal) Quote() *Quote { return a.quote }
+
+// required are the rows without which nothing is proven.
+var required = []string{"format", "chain", "revocation", "qe-signature", "attestation-key", "signature", "qe-identity", "tcb-info", "dates", "tcb"}
+
+// Finish ends the appraisal. c holds what the caller read from the report; the
+// rest is filled in here. The claims are nil if any row failed.
+func (a *Appraisal) Finish(c attest.Claims) (*attest.Claims, attest.Verdict) {
+	made := map[string]bool{}
+	for _, r := range a.list {
+		if r.Outcome == attest.Pass || r.Outcome == attest.Warn {
+			made[r.Check] = true
+		}
+	}
+	for _, name := range required {
+		// Unreachable unless a check forgets its row; then it must not pass.
+		if !made[a.Rows.platform+"."+name] && a.list.OK() {
+			a.Check(false, name, "not checked", "a check that every appraisal makes", ours, "report this as a defect of the verifier")
+		}
+	}
+	if !a.list.OK() || a.chain == nil || a.platform == nil || a.info == nil || a.identity == nil {
+		return nil, a.list
+	}
+	c.Platform = a.p.Platform
+	c.TCB = a.levels()
+	c.ChipID = bytes.Clone(a.platform.ppid[:])
+	c.VerifiedAt = a.at
+	return claims.Mint(c), a.list
+}
+
+func (a *Appraisal) format(ev attest.Evidence) bool {
+	want := fmt.Sprintf("a quote of %v, ECDSA P-256, version 3 to 5, with at most zeroes after it", a.p.TEE)
+	if ev.MediaType != a.p.MediaType {
+		return a.Check(false, "format", "evidence of type "+shown(ev.MediaType), a.p.MediaType, ours, "ask for the platform that the Keep runs on")
+	}
+	const todo = "the evidence is damaged or forged; do not use this Keep"
+	q, err := ParseQuote(ev.Value)
+	if err != nil {
+		return a.Check(false, "format", err.Error(), want, specQuote, todo)
+	}
+	if q.TEE != a.p.TEE {
+		return a.Check(false, "format", fmt.Sprintf("a quote of %v", q.TEE), want, specQuote, "ask for the platform that the Keep runs on")
+	}
+	a.quote = q
+	// The appraisal goes on with foreign bytes after the quote, so that the
+	// verdict also says what is true of the quote itself; it cannot pass.
+	a.Check(allZero(q.Trailing), "format", fmt.Sprintf("version %d, %d bytes after it", q.Version, len(q.Trailing)), want, specQuote,
+		"cut off what follows the quote; nobody signed it")
+	return true
+}
+
+// checkChain proves the certificates: PCK, intermediate, root, and beside them
+// the signer of TCB data.
+func (a *Appraisal) checkChain() {
+	const want = "PCK certificate, signed by an intermediate, signed by the root"
+	const todo = "get the certificates of this very machine from Intel, or use another host"
+	c, err := (*chain)(nil), a.in.certErr
+	if err == nil {
+		c, err = a.in.certs.link(a.p.Root, a.p.Cache)
+	}
+	var p *platform
+	if err == nil {
+		p, err = parsePlatform(c.pck)
+	}
+	if err != nil {
+		a.Check(false, "chain", err.Error(), want, a.p.Root.source, todo)
+		return
+	}
+	a.chain, a.platform = c, p
+	a.Check(true, "chain", fmt.Sprintf("PCK certificate of FMSPC %x, PCEID %x; %s", p.fmspc, p.pceID, shown(c.ca.Subject.CommonName)), want, a.p.Root.source, "")
+	for _, cert := range append([]*x509.Certificate{c.pck, c.ca}, c.roots...) {
+		a.addCertDates(cert)
+	}
+}
+
+func (a *Appraisal) addCertDates(c *x509.Certificate) {
+	a.validity = append(a.validity, validity{"the certificate of " + shown(c.Subject.CommonName), c.NotBefore, c.NotAfter})
+}
+
+// checkRevocation asks both lists: the root's for the intermediate and the TCB
+// signers, the intermediate's for the PCK certificate.
+func (a *Appraisal) checkRevocation() {
+	const want = "neither PCK certificate, nor intermediate, nor TCB signer revoked"
+	const todo = "get current revocation lists from Intel; if a certificate is revoked, do not use this host"
+	const source = "Intel's revocation lists"
+	if a.chain == nil {
+		a.Check(false, "revocation", "no proven chain", want, source, "see the row of the chain")
+		return
+	}
+	err := a.in.crlErr
+	if err == nil {
+		err = a.askLists()
+	}
+	if err != nil {
+		a.Check(false, "revocation", err.Error(), want, source, todo)
+		return
+	}
+	a.Check(true, "revocation", "none revoked", want, source, "")
+}
+
+func (a *Appraisal) askLists() error {
+	c := a.chain
+	rootList, err := findCRL(a.in.crls, c.ca.RawIssuer, a.p.Root.key, a.p.Cache)
+	if err != nil {
+		return fmt.Errorf("revocation list of the root: %w", err)
+	}
+	caList, err := findCRL(a.in.crls, c.ca.RawSubject, publicKey(c.ca), a.p.Cache)
+	if err != nil {
+		return fmt.Errorf("revocation list of %s: %w", shown(c.ca.Subject.CommonName), err)
+	}
+	for name, l := range map[string]*x509.RevocationList{"root": rootList, "intermediate": caList} {
+		a.validity = append(a.validity, validity{"the revocation list of the " + name, l.ThisUpdate, l.NextUpdate})
+	}
+	for _, cert := range append([]*x509.Certificate{c.ca}, c.signers...) {
+		if revoked(rootList, cert) {
+			return fmt.Errorf("certificate of %s, serial number %x, is revoked", shown(cert.Subject.CommonName), cert.SerialNumber)
+		}
+	}
+	if revoked(caList, c.pck) {
+		return fmt.Errorf("PCK certificate, serial number %x, is revoked", c.pck.SerialNumber)
+	}
+	for _, l := range a.in.crls {
+		if !bytes.Equal(l.RawIssuer, c.ca.RawIssuer) && !bytes.Equal(l.RawIssuer, c.ca.RawSubject) {
+			a.NotChecked("collateral", "revocation list of "+shown(l.Issuer.CommonName))
+		}
+	}
+	return nil
+}
+
+// checkSignatures follows the three links from the PCK to the quote.
+func (a *Appraisal) checkSignatures() {
+	q := a.quote
+	const forged = "the evidence is forged or the certificates are of another machine; do not use this Keep"
+	const noPCK = "no proven PCK certificate to check it with"
+	seen, ok := noPCK, false
+	if a.chain != nil {
+		if ok = a.p.Cache.verifyRaw(publicKey(a.chain.pck), q.qeReport, q.qeSig); ok {
+			seen = "good"
+		} else {
+			seen = "does not verify"
+		}
+	}
+	a.Check(ok, "qe-signature", seen, "ECDSA P-256 by the PCK over the quoting enclave's report", "the PCK certificate", forged)
+
+	qe := q.QE()
+	digest := sha256.Sum256(append(bytes.Clone(q.key), q.qeAuth...))
+	bound := bytes.Equal(qe.ReportData[:32], digest[:]) && allZero(qe.ReportData[32:])
+	a.Check(bound, "attestation-key", fmt.Sprintf("report data %x", qe.ReportData[:32]), fmt.Sprintf("%x", digest), "SHA-256 of the attestation key and QE authentication data", forged)
+
+	seen = "no proven attestation key to check it with"
+	good := false
+	if ok && bound {
+		key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), append([]byte{4}, q.key...))
+		// Not through the cache: a quote is signed for one session.
+		if good = err == nil && (*Cache)(nil).verifyRaw(key, q.signed, q.signature); good {
+			seen = "good"
+		} else {
+			seen = "does not verify"
+		}
+	}
+	a.Check(good, "signature", seen, "ECDSA P-256 by the attestation key over header and body", "the quoting enclave", forged)
+}
+
+// Finding the one of the TCB signers that signed costs a check for each; there
+// are two generations of them.
+func (a *Appraisal) signedBody(doc []byte, fault error, name string) ([]byte, error) {
+	switch {
+	case fault != nil:
+		return nil, fault
+	case doc == nil:
+		return nil, fmt.Errorf("missing")
+	case a.chain == nil || len(a.chain.signers) == 0:
+		return nil, fmt.Errorf("no proven certificate of %s to check it with", tcbSignerName)
+	}
+	d, err := splitDocument(doc, name)
+	if err != nil {
+		return nil, err
+	}
+	for _, signer := range a.chain.signers {
+		if a.p.Cache.verifyRaw(publicKey(signer), d.body, d.signature[:]) {
+			a.addCertDates(signer)
+			return d.body, nil
+		}
+	}
+	return nil, fmt.Errorf("not signed by %s", tcbSignerName)
+}
+
+const refresh = "get the present TCB info, QE identity and their certificates of this platform model from Intel"
+
+func (a *Appraisal) checkIdentity() {
+	const want = "signed by Intel, and the quoting enclave's report is as it says"
+	body, err := a.signedBody(a.in.identity, a.in.identityErr, "enclaveIdentity")
+	var id *qeIdentity
+	if err == nil {
+		id, err = parseQEIdentity(body, a.p.TEE)
+	}
+	if err != nil {
+		a.Check(false, "qe-identity", err.Error(), want, specPCS, refresh)
+		return
+	}
+	a.validity = append(a.validity, validity{"the QE identity", id.Issued, id.NextUpdate})
+	qe := a.quote.QE()
+	if err := id.match(&qe); err != nil {
+		a.Check(false, "qe-identity", err.Error(), want, specPCS, "another program than Intel's has signed this quote; do not use this Keep")
+		return
+	}
+	a.identity = id
+	a.qeStatus, a.qeNotes = level(id.Levels, qe.ISVSVN)
+	a.Check(true, "qe-identity", fmt.Sprintf("evaluation %d, issued %s, next update %s; ISVSVN %d is %s",
+		*id.Evaluation, stamp(id.Issued), stamp(id.NextUpdate), qe.ISVSVN, a.qeStatus), want, specPCS, "")
+}
+
+func (a *Appraisal) checkInfo() {
+	const want = "signed by Intel, of this platform model"
+	body, err := a.signedBody(a.in.tcbInfo, a.in.tcbInfoErr, "tcbInfo")
+	var t *tcbInfo
+	if err == nil {
+		t, err = parseTCBInfo(body, a.p.TEE)
+	}
+	if err == nil && (a.platform == nil || !bytes.Equal(t.FMSPC, a.platform.fmspc[:]) || !bytes.Equal(t.PCEID, a.platform.pceID[:])) {
+		err = fmt.Errorf("TCB info of FMSPC %x and PCEID %x, which are not those of the PCK certificate", []byte(t.FMSPC), []byte(t.PCEID))
+	}
+	if err != nil {
+		a.Check(false, "tcb-info", err.Error(), want, specPCS, refresh)
+		return
+	}
+	a.validity = append(a.validity, validity{"the TCB info", t.Issued, t.NextUpdate})
+	a.info = t
+	a.Check(true, "tcb-info", fmt.Sprintf("version %d, evaluation %d, issued %s, next update %s, FMSPC %x",
+		t.Version, *t.Evaluation, stamp(t.Issued), stamp(t.NextUpdate), []byte(t.FMSPC)), want, specPCS, "")
+}
+
+// checkDates holds everything that was used against the time of the appraisal.
+func (a *Appraisal) checkDates() {
+	const source = "time of the appraisal"
+	want := "all valid at " + stamp(a.at)
+	if len(a.validity) == 0 {
+		a.Check(false, "dates", "nothing proven that has dates", want, source, "see the rows before")
+		return
+	}
+	first := a.validity[0]
+	for _, v := range a.validity {
+		if a.at.Before(v.from) || a.at.After(v.to) {
+			a.Check(false, "dates", fmt.Sprintf("%s is valid from %s to %s", v.name, stamp(v.from), stamp(v.to)), want, source,
+				"check this machine's clock; if it is right, get current collateral from Intel")
+			return
+		}
+		if v.to.Before(first.to) {
+			first = v
+		}
+	}
+	a.Check(true, "dates", fmt.Sprintf("all valid; the first to end is %s at %s", first.name, stamp(first.to)), want, source, "")
+}

@@ -1,0 +1,148 @@
+// Copyright The Enarx in Go Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package dcap
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// checkLevel judges the platform's TCB: Intel's status and the floor.
+func (a *Appraisal) checkLevel(minTCB map[string]uint64) {
+	if a.info == nil || a.platform == nil {
+		a.Check(false, "tcb", "no TCB info to compare with", a.p.Policy.String(), specPCS, "see the row of the TCB info")
+		return
+	}
+	td := a.quote.TD
+	if td != nil {
+		a.checkModule(td)
+	}
+	s := a.info.evaluate(a.platform, td, a.qeStatus)
+	status, notes := s.status, s.advisories
+	seen := []string{"platform " + string(s.platform)}
+	if s.date != "" {
+		seen[0] += " (level of " + s.date + ")"
+	}
+	if s.module != "" {
+		seen = append(seen, "TDX module "+string(s.module))
+	}
+	if a.identity == nil {
+		seen = append(seen, "quoting enclave unknown")
+	} else {
+		status = converge(status, a.qeStatus)
+		notes = append(notes, a.qeNotes...)
+		seen = append(seen, "quoting enclave "+string(a.qeStatus))
+	}
+	slices.Sort(notes)
+	notes = slices.Compact(notes)
+	a.judge(status, notes, string(status)+": "+strings.Join(seen, ", ")+advisoryText(notes))
+	a.checkFloor(minTCB)
+}
+
+func advisoryText(notes []string) string {
+	if len(notes) == 0 {
+		return ""
+	}
+	list := make([]string, len(notes))
+	for i, n := range notes {
+		list[i] = strings.Trim(shown(n), `"`)
+	}
+	return "; advisories " + strings.Join(list, ", ")
+}
+
+func (a *Appraisal) judge(status Status, notes []string, seen string) {
+	ok, why := a.p.Policy.accepts(status, notes)
+	switch {
+	case !ok:
+		a.Check(false, "tcb", seen, a.p.Policy.String(), specPCS, why+"; "+remedy(status))
+	case a.identity == nil:
+		a.Check(false, "tcb", seen, a.p.Policy.String(), specPCS, "see the row of the QE identity")
+	case status != UpToDate:
+		a.warn("tcb", seen, a.p.Policy.String(), "the policy of the relying party", remedy(status))
+	default:
+		a.Check(true, "tcb", seen, a.p.Policy.String(), specPCS, "")
+	}
+}
+
+// String says for a row what p accepts.
+func (p Policy) String() string {
+	s := string(UpToDate)
+	for _, x := range p.Statuses {
+		if acceptable(x) && x != UpToDate {
+			s += " or " + string(x)
+		}
+	}
+	if len(p.Advisories) > 0 {
+		s += " with " + strings.Join(p.Advisories, ", ")
+	}
+	return s
+}
+
+// checkModule checks that the TDX module is one of Intel's: from version 1 on
+// its version has an identity of its own.
+func (a *Appraisal) checkModule(td *TDReport) {
+	const todo = "the TDX module is not one that Intel lists for this platform; do not use this host"
+	want := a.info.Module
+	version := td.TEETCBSVN[1]
+	if version > 0 {
+		want = a.info.moduleNamed(version)
+	}
+	seen := fmt.Sprintf("version %d, SVN %d, MRSIGNERSEAM %x, SEAM attributes %x", version, td.TEETCBSVN[0], td.MRSignerSEAM, td.SEAMAttributes)
+	if want == nil {
+		a.Check(false, "module", seen, fmt.Sprintf("an identity TDX_%02X in the TCB info", version), specPCS, todo)
+		return
+	}
+	a.Check(want.fits(td), "module", seen, fmt.Sprintf("MRSIGNER %x, attributes %x under mask %x", []byte(want.MRSigner), []byte(want.Attributes), []byte(want.Mask)), specPCS, todo)
+}
+
+// levels are the components of the TCB by name, as in the package comment.
+func (a *Appraisal) levels() map[string]uint64 {
+	m := map[string]uint64{"pcesvn": uint64(a.platform.pceSVN), "qesvn": uint64(a.quote.QE().ISVSVN)}
+	for i, n := range a.platform.components {
+		m[fmt.Sprintf("sgx%02d", i+1)] = uint64(n)
+	}
+	if td := a.quote.TD; td != nil {
+		for i, n := range td.TEETCBSVN {
+			m[fmt.Sprintf("tdx%02d", i+1)] = uint64(n)
+		}
+	}
+	if a.info != nil && a.identity != nil {
+		m["evaluation"] = uint64(min(*a.info.Evaluation, *a.identity.Evaluation))
+	}
+	return m
+}
+
+// checkFloor compares the components with the floor that the relying party set.
+func (a *Appraisal) checkFloor(floor map[string]uint64) {
+	have := a.levels()
+	if floor == nil {
+		a.warn("tcb-floor", levelText(have), "no floor was given beyond Intel's own levels", theParty, "")
+		return
+	}
+	var low []string
+	for name, want := range floor {
+		if got, ok := have[name]; !ok || got < want {
+			low = append(low, name)
+		}
+	}
+	slices.Sort(low)
+	a.Check(len(low) == 0, "tcb-floor", levelText(have), "at least "+levelText(floor), theParty,
+		"the host must update its firmware: too low or not known is "+shown(strings.Join(low, ", ")))
+}
+
+// levelText leaves out components that are zero: most are.
+func levelText(m map[string]uint64) string {
+	var names []string
+	for n, v := range m {
+		if v != 0 {
+			names = append(names, fmt.Sprintf("%s %d", strings.Trim(shown(n), `"`), v))
+		}
+	}
+	slices.Sort(names)
+	if len(names) == 0 {
+		return "nothing"
+	}
+	return strings.Join(names, ", ")
+}

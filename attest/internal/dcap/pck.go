@@ -1,0 +1,128 @@
+// Copyright The Enarx in Go Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package dcap
+
+import (
+	"crypto/x509"
+	"encoding/asn1"
+	"fmt"
+	"math/big"
+)
+
+// oidSGX is the extension of a PCK certificate that names the platform and its
+// TCB (PCK certificate and CRL profile specification, section 1.3.5).
+var oidSGX = asn1.ObjectIdentifier{1, 2, 840, 113741, 1, 13, 1}
+
+// Numbers below oidSGX, and below the TCB's (oidSGX.2).
+const (
+	sgxPPID  = 1
+	sgxTCB   = 2
+	sgxPCEID = 3
+	sgxFMSPC = 4
+
+	tcbPCESVN = 17 // 1 to 16 are the components
+	tcbCPUSVN = 18
+)
+
+// platform is what a PCK certificate says of its platform.
+type platform struct {
+	ppid       [16]byte
+	components [16]uint8
+	pceSVN     uint16
+	pceID      [2]byte
+	fmspc      [6]byte
+}
+
+type attribute struct {
+	ID    asn1.ObjectIdentifier
+	Value asn1.RawValue
+}
+
+// parsePlatform reads the SGX extension. Every field that is compared later
+// must be there exactly once.
+func parsePlatform(c *x509.Certificate) (*platform, error) {
+	var raw []byte
+	for _, e := range c.Extensions {
+		if e.Id.Equal(oidSGX) {
+			raw = e.Value // Go's parser refuses a second one
+		}
+	}
+	fields, err := attributes(raw, oidSGX)
+	if err != nil {
+		return nil, fmt.Errorf("PCK certificate: SGX extension: %w", err)
+	}
+	p := &platform{}
+	for _, f := range []struct {
+		name string
+		id   int
+		to   []byte
+	}{{"PPID", sgxPPID, p.ppid[:]}, {"PCEID", sgxPCEID, p.pceID[:]}, {"FMSPC", sgxFMSPC, p.fmspc[:]}} {
+		v, ok := fields[f.id]
+		if !ok || v.Class != asn1.ClassUniversal || v.Tag != asn1.TagOctetString || v.IsCompound || len(v.Bytes) != len(f.to) {
+			return nil, fmt.Errorf("PCK certificate: %s is no octet string of %d bytes", f.name, len(f.to))
+		}
+		copy(f.to, v.Bytes)
+	}
+	if err := p.parseTCB(fields[sgxTCB].FullBytes); err != nil {
+		return nil, fmt.Errorf("PCK certificate: TCB: %w", err)
+	}
+	return p, nil
+}
+
+func (p *platform) parseTCB(raw []byte) error {
+	fields, err := attributes(raw, append(oidSGX[:len(oidSGX):len(oidSGX)], sgxTCB))
+	if err != nil {
+		return err
+	}
+	for i := range p.components {
+		n, err := smallInteger(fields, i+1, 0xff)
+		if err != nil {
+			return fmt.Errorf("component %d: %w", i+1, err)
+		}
+		p.components[i] = uint8(n)
+	}
+	n, err := smallInteger(fields, tcbPCESVN, 0xffff)
+	if err != nil {
+		return fmt.Errorf("PCESVN: %w", err)
+	}
+	p.pceSVN = uint16(n)
+	return nil
+}
+
+// attributes reads a sequence of (identifier, value) pairs whose identifiers
+// are base with one number after it.
+func attributes(raw []byte, base asn1.ObjectIdentifier) (map[int]asn1.RawValue, error) {
+	if len(raw) == 0 || len(raw) > maxExtension {
+		return nil, fmt.Errorf("%d bytes, expected 1 to %d", len(raw), maxExtension)
+	}
+	var list []attribute
+	rest, err := asn1.Unmarshal(raw, &list)
+	if err != nil || len(rest) != 0 {
+		return nil, fmt.Errorf("no sequence of attributes")
+	}
+	m := make(map[int]asn1.RawValue, len(list))
+	for _, a := range list {
+		if len(a.ID) != len(base)+1 || !a.ID[:len(base)].Equal(base) {
+			return nil, fmt.Errorf("attribute %v, expected one below %v", a.ID, base)
+		}
+		n := a.ID[len(base)]
+		if _, twice := m[n]; twice {
+			return nil, fmt.Errorf("attribute %v twice", a.ID)
+		}
+		m[n] = a.Value
+	}
+	return m, nil
+}
+
+func smallInteger(fields map[int]asn1.RawValue, id int, limit int64) (int64, error) {
+	var n *big.Int
+	v, ok := fields[id]
+	if !ok {
+		return 0, fmt.Errorf("missing")
+	}
+	if rest, err := asn1.Unmarshal(v.FullBytes, &n); err != nil || len(rest) != 0 || !n.IsInt64() || n.Int64() < 0 || n.Int64() > limit {
+		return 0, fmt.Errorf("no number from 0 to %d", limit)
+	}
+	return n.Int64(), nil
+}

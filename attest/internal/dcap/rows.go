@@ -1,0 +1,106 @@
+// Copyright The Enarx in Go Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package dcap
+
+import (
+	"bytes"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/enarx/enarx-go/attest"
+)
+
+// Sources of expected values.
+const (
+	specQuote = "Intel SGX and TDX DCAP quote formats"
+	specPCS   = "Intel PCS API and quote verification library"
+	ours      = "rule of this verifier"
+	session   = "computed from this connection"
+	theParty  = "the relying party"
+)
+
+// Rows collects the checks of one appraisal.
+type Rows struct {
+	platform string
+	list     attest.Verdict
+}
+
+// Check adds one row that passed or failed; todo is shown only if it failed.
+func (r *Rows) Check(ok bool, check, seen, expected, source, todo string) bool {
+	row := attest.Row{Check: r.platform + "." + check, Seen: seen, Expected: expected, Source: source, Outcome: attest.Pass}
+	if !ok {
+		row.Outcome, row.Todo = attest.Fail, todo
+	}
+	r.list = append(r.list, row)
+	return ok
+}
+
+// NotChecked names something that nobody demanded, with what the evidence says
+// of it, so that the verdict is silent about nothing.
+func (r *Rows) NotChecked(check, seen string) {
+	r.list = append(r.list, attest.Row{
+		Check: r.platform + "." + check, Seen: seen, Expected: "not demanded", Source: theParty, Outcome: attest.Skipped,
+	})
+}
+
+func (r *Rows) warn(check, seen, expected, source, todo string) {
+	r.list = append(r.list, attest.Row{
+		Check: r.platform + "." + check, Seen: seen, Expected: expected, Source: source, Outcome: attest.Warn, Todo: todo,
+	})
+}
+
+// Measurement checks that got is a reference value of this platform.
+func (r *Rows) Measurement(got []byte, detail string, refs []attest.ReferenceValue) {
+	n, seen := 0, hex.EncodeToString(got)
+	if detail != "" {
+		seen += " (" + detail + ")"
+	}
+	for _, ref := range refs {
+		if ref.Platform != r.platform {
+			continue
+		}
+		n++
+		if len(got) != 0 && bytes.Equal(ref.Measurement, got) {
+			r.Check(true, "measurement", seen, "Keep release "+shown(ref.Release), shown(ref.Source), "")
+			return
+		}
+	}
+	r.Check(false, "measurement", seen, fmt.Sprintf("one of %d reference values for %s", n, r.platform),
+		"the reference values given", "this is not a Keep release you accept; name its reference values if you trust them")
+}
+
+// HostData checks that field is want and zeroes after it. A zero expectation
+// is a missing one.
+func (r *Rows) HostData(name string, field []byte, want [32]byte) bool {
+	ok := want != [32]byte{} && len(field) > len(want) && bytes.Equal(field[:len(want)], want[:]) && allZero(field[len(want):])
+	return r.Check(ok, "host-data", name+" "+hex.EncodeToString(field), hex.EncodeToString(want[:])+" and zeroes",
+		"digest of the start configuration", "the Keep was started with another configuration than it says")
+}
+
+// ReportData checks the 64 bytes that tie the evidence to the session.
+func (r *Rows) ReportData(got, want [64]byte) bool {
+	return r.Check(want != [64]byte{} && got == want, "report-data", hex.EncodeToString(got[:]), hex.EncodeToString(want[:]), session,
+		"the evidence was made for another session or another Keep; somebody may stand in between")
+}
+
+func allZero(b []byte) bool {
+	for _, x := range b {
+		if x != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// shown makes text from outside fit for a row.
+func shown(s string) string {
+	if len(s) > maxShown {
+		s = s[:maxShown] + "..."
+	}
+	return strconv.QuoteToASCII(s)
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
