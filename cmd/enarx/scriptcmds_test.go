@@ -36,6 +36,7 @@ var scriptCmds = map[string]func(*testscript.TestScript, bool, []string){
 	"waitfile":    cmdWaitFile,
 	"nothingleft": cmdNothingLeft,
 	"setfrom":     cmdSetFrom,
+	"certs":       cmdCerts,
 }
 
 // cmdExits is "exits CODE COMMAND ARGS…": the command must end with exactly
