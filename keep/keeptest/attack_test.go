@@ -64,7 +64,7 @@ func buildAttacker(dir string) error {
 	}
 	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {
 		main: patched,
-		filepath.Join(root, "cmd", "keep", "attack.go"): filepath.Join(root, "keep", "keeptest", "testdata", "attack", "attack.go"),
+		filepath.Join(root, "cmd", "keep", "attack.go"): filepath.Join(root, "keep", "keeptest", "testdata", "attack", "attack_unsafe.go"),
 	}})
 	if err != nil {
 		return err
@@ -144,7 +144,7 @@ func attack(t *testing.T, name string, dirs ...loader.Dir) result {
 // singleCalls are the names in calls of testdata/attack.
 func singleCalls(t *testing.T) (names []string) {
 	t.Helper()
-	src, err := os.ReadFile("testdata/attack/attack.go")
+	src, err := os.ReadFile("testdata/attack/attack_unsafe.go")
 	if err != nil {
 		t.Fatal(err)
 	}
