@@ -17,7 +17,7 @@ const (
 
 	exitInternal = 120 // a defect of enarx, or this machine refused a file or memory
 	exitUsage    = 121 // the command line is wrong, or refused as it stands
-	exitWorkload = 122 // the module, bundle or Enarx.toml is not usable
+	exitWorkload = 122 // the module, bundle or Enarx.toml is not usable, or a socket it names cannot be had
 	exitPlatform = 123 // the platform does not work here, or the Keep did not start
 	exitTimeout  = 124 // the time limit of the run has passed
 	exitAttest   = 125 // attestation, policy or a signature said no
@@ -45,7 +45,7 @@ var exitTable = []struct {
 }{
 	{exitInternal, "enarx itself failed, or this machine refused it a file or memory"},
 	{exitUsage, "the command line is wrong, or refused as it stands"},
-	{exitWorkload, "the module, bundle or Enarx.toml is not usable"},
+	{exitWorkload, "the module, bundle, Enarx.toml or a socket it names is not usable"},
 	{exitPlatform, "the platform does not work here, or the Keep did not start"},
 	{exitTimeout, "the time limit of the run has passed"},
 	{exitAttest, "attestation, policy or a signature said no"},

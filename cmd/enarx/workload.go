@@ -25,7 +25,7 @@ the same digest, anywhere.`)
 // addWorkloadFlags are the flags that end up in the bundle.
 func addWorkloadFlags(c *cobra.Command, f *workloadFlags) {
 	fs := c.Flags()
-	fs.StringVar(&f.config, "config", "", "configuration of the workload, an Enarx.toml (enarx init writes one)")
+	fs.StringVar(&f.config, "config", "", "configuration of the workload in `FILE`, an Enarx.toml (enarx init writes one)")
 	fs.StringArrayVar(&f.env, "env", nil, "set an environment variable of the workload, `NAME=VALUE` (repeatable)")
 	fs.StringVar(&f.memory, "memory", "", "most memory of the workload, `SIZE` such as 256MiB")
 	fs.StringVar(&f.timeout, "timeout", "", "end the workload after this `TIME`, such as 30s")
