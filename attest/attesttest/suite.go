@@ -28,6 +28,10 @@ import (
 
 var everyBit = flag.Bool("attest.everybit", false, "damage every bit of evidence and certificates, not one per byte")
 
+// EveryBit says whether to damage every bit, for tests that attack more than
+// this suite does.
+func EveryBit() bool { return *everyBit }
+
 // Subject is a verifier with evidence that it must accept.
 type Subject struct {
 	Verifier attest.Verifier
@@ -215,16 +219,20 @@ func (s Subject) testSizes(t *testing.T) {
 }
 
 func (s Subject) testCollateral(t *testing.T) {
+	check := "chain"
 	edit := func(name string, f func(*Case)) {
 		t.Run(name, func(t *testing.T) {
 			c := s.Good.clone()
 			f(&c)
-			c.Check = "chain"
+			c.Check = check
 			refused(t, s.Verifier, c)
 		})
 	}
 	edit("None", func(c *Case) { c.Collateral = nil })
-	for i := range s.Good.Collateral {
+	for i, e := range s.Good.Collateral {
+		if check = "chain"; e.MediaType == attest.MediaTypeCRL {
+			check = "revocation"
+		}
 		edit(fmt.Sprintf("Without%d", i), func(c *Case) {
 			c.Collateral = append(c.Collateral[:i:i], c.Collateral[i+1:]...)
 		})
@@ -236,6 +244,7 @@ func (s Subject) testCollateral(t *testing.T) {
 		})
 		edit(fmt.Sprintf("Huge%d", i), func(c *Case) { c.Collateral[i].Value = make([]byte, 1<<20) })
 	}
+	check = "chain"
 	edit("TooMany", func(c *Case) {
 		for range 1000 {
 			c.Collateral = append(c.Collateral, c.Collateral[0])
