@@ -287,6 +287,7 @@ func decodeExit(p []byte) (*session.Exit, error) {
 	if err := session.Decode(p, &e); err != nil {
 		return nil, err
 	}
+	e.Pad = nil // it has done its work on the wire
 	return &e, nil
 }
 

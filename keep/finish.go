@@ -31,6 +31,7 @@ func (k *Keep) finish(ctx context.Context, c *claimant, w *work, e session.Exit)
 	told := false
 	if !w.run.Detached {
 		told = writeExit(c.conn, e) == nil
+		c.awaitGoodbye()
 		c.conn.Close()
 	} else if e.End == session.EndSetup {
 		writeExit(c.conn, e) // the client still waits for "running"
@@ -46,6 +47,22 @@ func (k *Keep) finish(ctx context.Context, c *claimant, w *work, e session.Exit)
 	bye, cancel := context.WithTimeout(context.Background(), farewell)
 	defer cancel()
 	k.port.Exit(bye, sallyport.ExitEnded)
+}
+
+// awaitGoodbye lets a client that has been told the end close first, for a
+// bounded time. Input may still be on its way here; a tunnel that is closed
+// over unread bytes is reset, and a reset takes the end from a client that has
+// not read it yet.
+func (c *claimant) awaitGoodbye() {
+	if c.gone == nil {
+		return
+	}
+	t := time.NewTimer(lastWords)
+	defer t.Stop()
+	select {
+	case <-c.gone:
+	case <-t.C:
+	}
 }
 
 // spool leaves the end record with the host, which can lose it but not read,

@@ -141,6 +141,7 @@ func (k *Keep) tellEnd(conn *session.Conn) error {
 }
 
 func writeExit(conn *session.Conn, e session.Exit) error {
+	e.Pad = make([]byte, session.ExitPad)
 	b, err := session.Encode(&e)
 	if err != nil {
 		return err

@@ -327,7 +327,11 @@ func (k *Keep) pump(c *claimant, w *work, d *descriptors, r *running) (*child.Do
 		in := newStdin(d.stdin, c.conn)
 		d.stdin = nil // closed by in
 		defer in.close()
-		go k.attended(c, in)
+		c.gone = make(chan struct{})
+		go func() {
+			defer close(c.gone)
+			k.attended(c, in)
+		}()
 		// A slow reader at the other end holds the workload back.
 		sink = func(t session.Type, p []byte) {
 			if err := c.conn.WriteMessage(t, p); err != nil {

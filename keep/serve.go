@@ -25,6 +25,8 @@ type claimant struct {
 	conn       *session.Conn
 	secretsKey []byte
 	asked      int // evidence requests so far
+
+	gone chan struct{} // closed when the attached session is over; nil if there was none
 }
 
 // attest serves sessions until one of them has claimed the Keep, and goes on

@@ -276,7 +276,13 @@ type Exit struct {
 	Reason string `cbor:"3,keyasint,omitempty"` // one line
 	Trace  string `cbor:"4,keyasint,omitempty"` // the guest's call stack after a trap
 	Lost   uint64 `cbor:"5,keyasint,omitempty"` // bytes of output that the log no longer held
+	Pad    []byte `cbor:"6,keyasint,omitempty"` // ExitPad zeros in a message, nothing in a record
 }
+
+// ExitPad is how many bytes of padding an exit message carries: enough that
+// all of them, with a reason and a stack trace or without, are of one frame
+// class, and the host does not see a trap by its size.
+const ExitPad = 4 << 10
 
 func (e *Exit) check() error {
 	switch e.End {
