@@ -43,6 +43,7 @@ func TestAttackClaimTwice_RaceOfFifty(t *testing.T) {
 		wg.Go(func() {
 			<-start
 			_, exits[i], errs[i] = sess[i].Deploy(context.Background(), deploys[i], client.Demand{})
+			sess[i].Close()
 		})
 	}
 	close(start)

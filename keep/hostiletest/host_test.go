@@ -34,7 +34,7 @@ func deploy(t *testing.T, h *hostiletest.Host, d client.Deployment) (*keeptest.K
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.Close() })
+	defer s.Close() // the Keep waits a while for it
 	if _, err := s.Appraise(k.Demand(t)); err != nil {
 		t.Fatal(err)
 	}

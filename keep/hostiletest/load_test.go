@@ -48,7 +48,7 @@ func wave(t *testing.T, platform string, w, n int) {
 	keeps := make([]*keeptest.Keep, n)
 	for i := range n {
 		all.Go(func() {
-			k := keeptest.Start(t, keeptest.Config{Platform: platform})
+			k := keeptest.Start(t, keeptest.Config{Platform: platform, NoCache: true})
 			keeps[i] = k
 			j := job{module: fmt.Sprintf("keep %d of wave %d", i, w), stdin: "in", code: (w*n + i) % 200}
 			d := j.deployment(t)
@@ -64,6 +64,7 @@ func wave(t *testing.T, platform string, w, n int) {
 				t.Errorf("keep %d: not attested", i)
 			}
 			_, exit, err := s.Deploy(context.Background(), d, client.Demand{})
+			s.Close()
 			if err != nil || exit.End != session.EndExit || exit.Code != uint64(j.code) || out.String() != j.shown() {
 				t.Errorf("keep %d: %+v, %v, wrote %q", i, exit, err, out.String())
 			}
@@ -167,13 +168,12 @@ func pss(t *testing.T, pid int) (bytes uint64, processes int) {
 
 func descendants(t *testing.T, pid int) []int {
 	t.Helper()
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
-	tasks, terr := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
-	if err != nil || terr != nil {
-		t.Fatalf("the keep has ended: %v %v", err, terr)
+	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	if err != nil {
+		t.Fatalf("the keep has ended: %v", err)
 	}
 	var all []int
-	b = nil
+	var b []byte
 	for _, task := range tasks {
 		c, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/children", pid, task.Name()))
 		if err == nil {

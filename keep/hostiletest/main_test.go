@@ -65,6 +65,9 @@ const guest = `(module
     (if (i32.eqz (call $path_open (i32.const 3) (i32.const 0) (local.get $path) (local.get $n)
           (i32.const 0) (i64.const 2) (i64.const 0) (i32.const 0) (i32.const 12)))
       (then (call $drain (i32.load (i32.const 12))))))
+  (func $deep (param $n i32)
+    (if (local.get $n) (then (call $deep (i32.sub (local.get $n) (i32.const 1)))))
+    (unreachable))
   (func (export "_start")
     (drop (call $args_sizes_get (i32.const 16) (i32.const 20)))
     (drop (call $args_get (i32.const 1024) (global.get $end)))
@@ -77,7 +80,7 @@ const guest = `(module
     (call $drain (i32.const 0))
     (call $write (i32.const 1) (i32.sub (global.get $end) (i32.const 8192)))
     (call $write (i32.const 2) (i32.const 64))
-    (call $proc_exit (i32.const %d))))`
+    %s))`
 
 // waiting is a program that accepts one connection on descriptor 3.
 func waiting(t testing.TB) []byte {
@@ -92,11 +95,18 @@ func waiting(t testing.TB) []byte {
 	return b
 }
 
+// trap stands for an exit code where the guest traps instead.
+const trap = -1
+
 // guestModule assembles the guest with a text, an exit code, and fill bytes
 // that only make it larger.
 func guestModule(t testing.TB, text string, code, fill int) []byte {
 	t.Helper()
-	b, err := wat.Assemble(fmt.Appendf(nil, guest, text, strings.Repeat("f", fill), 8192+len(text), code))
+	end := fmt.Sprintf("(call $proc_exit (i32.const %d))", code)
+	if code == trap {
+		end = "(call $deep (i32.const 40))" // with a long stack trace
+	}
+	b, err := wat.Assemble(fmt.Appendf(nil, guest, text, strings.Repeat("f", fill), 8192+len(text), end))
 	if err != nil {
 		t.Fatal(err)
 	}

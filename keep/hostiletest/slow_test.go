@@ -192,7 +192,9 @@ func TestInvariant4HostileInputIsBounded_Strangers(t *testing.T) {
 	var out bytes.Buffer
 	d.Stdout = &out
 	begin := time.Now()
-	_, exit, err := k.Admit(t).Deploy(context.Background(), d, client.Demand{})
+	s := k.Admit(t)
+	_, exit, err := s.Deploy(context.Background(), d, client.Demand{})
+	s.Close()
 	if err != nil || exit.End != session.EndExit || out.Len() == 0 {
 		t.Fatalf("the honest client got %+v, %v", exit, err)
 	}
