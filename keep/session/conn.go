@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -165,7 +166,8 @@ func (c *Conn) writeFrame(t Type, flags byte, p []byte) error {
 }
 
 // ReadMessage reads one whole message of any type. The bytes are valid until
-// the next read.
+// the next read. The error is io.EOF only if the peer itself ended the session,
+// between two messages; a session that somebody cut is io.ErrUnexpectedEOF.
 func (c *Conn) ReadMessage() (Type, []byte, error) {
 	t, more, p, err := c.readFrame()
 	if err != nil || !more {
@@ -196,6 +198,9 @@ func (c *Conn) ReadMessage() (Type, []byte, error) {
 // back as *Refused.
 func (c *Conn) Expect(want Type) ([]byte, error) {
 	t, p, err := c.ReadMessage()
+	for err == nil && t == TypePing {
+		t, p, err = c.ReadMessage()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -258,7 +263,7 @@ func (c *Conn) fill(n int) ([]byte, error) {
 		m, err := c.rw.Read(c.rbuf[c.w:])
 		c.w += m
 		if m == 0 && err != nil {
-			if err == io.EOF && c.w > c.r {
+			if err == io.EOF && (c.w > c.r || c.out.ended.Load()) {
 				err = io.ErrUnexpectedEOF
 			}
 			return nil, fmt.Errorf("attested channel: read: %w", err)
@@ -270,11 +275,28 @@ func (c *Conn) fill(n int) ([]byte, error) {
 // gather is the connection under TLS. While held it collects the records of
 // one frame, so that a 64 KiB frame crosses the multiplexer below as one write
 // and not as four.
+//
+// It also remembers that the byte stream ended: crypto/tls takes an end between
+// two records for the peer's close_notify, and whoever carries the bytes can
+// make one.
 type gather struct {
 	net.Conn
+	ended atomic.Bool
+
 	mu   sync.Mutex
 	held bool
 	buf  []byte
+}
+
+func (g *gather) Read(p []byte) (int, error) {
+	n, err := g.Conn.Read(p)
+	if n > 0 {
+		return n, nil // an error with data comes again without
+	}
+	if err == io.EOF {
+		g.ended.Store(true)
+	}
+	return 0, err
 }
 
 func (g *gather) Write(p []byte) (int, error) {

@@ -273,6 +273,35 @@ func TestCloseEndsAStuckWrite(t *testing.T) {
 	}
 }
 
+// Only the peer's own goodbye is an end of file, wherever the host cuts.
+func TestCutSessionIsNoGoodbye(t *testing.T) {
+	read := func(end func(c *Conn, below net.Conn)) error {
+		c, k, rc, _ := sessions(t)
+		if err := c.WriteMessage(TypePing, nil); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := k.ReadMessage(); err != nil {
+			t.Fatal(err)
+		}
+		end(c, rc.Conn)
+		_, _, err := k.ReadMessage()
+		return err
+	}
+	if err := read(func(c *Conn, _ net.Conn) { c.Close() }); !errors.Is(err, io.EOF) {
+		t.Errorf("closed by the peer: %v, expected io.EOF", err)
+	}
+	for name, end := range map[string]func(*Conn, net.Conn){
+		"between records": func(_ *Conn, below net.Conn) { below.Close() },
+		"one direction":   func(_ *Conn, below net.Conn) { below.(*net.TCPConn).CloseWrite() },
+		"in a record":     func(_ *Conn, below net.Conn) { below.Write([]byte{23, 3, 3, 1}); below.Close() },
+		"reset":           func(_ *Conn, below net.Conn) { below.(*net.TCPConn).SetLinger(0); below.Close() },
+	} {
+		if err := read(end); err == nil || errors.Is(err, io.EOF) {
+			t.Errorf("cut %s: %v, expected an error other than io.EOF", name, err)
+		}
+	}
+}
+
 func TestExpect(t *testing.T) {
 	ref, err := Encode(&Refused{Code: CodeBusy, Text: "later"})
 	if err != nil {

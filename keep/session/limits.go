@@ -36,6 +36,10 @@ const (
 	// owner proof. Platform quotes can take seconds when a host serialises
 	// them; a person deciding on a verdict must fit as well.
 	ExchangeTimeout = 120 * time.Second
+	// PingInterval is how often a Keep speaks on a session that waits for a
+	// workload, and Silence after how much of it a client gives the host up.
+	PingInterval = 20 * time.Second
+	Silence      = 90 * time.Second
 	// BundleTimeout bounds the time from claim to a complete bundle.
 	BundleTimeout = 10 * time.Minute
 
