@@ -148,10 +148,10 @@ func (a *AMD) Leaf(vlek bool, edit func(*x509.Certificate)) []byte {
 	}
 	tcb := a.TCB()
 	version, product := 0, a.Line+"-B0"
-	spl := map[int]byte{1: tcb[0], 2: tcb[1], 3: tcb[6], 4: 0, 8: tcb[7]}
+	spl := map[int]byte{1: tcb[0], 2: tcb[1], 3: tcb[6], 4: 0, 5: 0, 6: 0, 7: 0, 8: tcb[7]}
 	if a.Line == "Turin" {
 		version = 1
-		spl = map[int]byte{9: tcb[0], 1: tcb[1], 2: tcb[2], 3: tcb[3], 8: tcb[7]}
+		spl = map[int]byte{9: tcb[0], 1: tcb[1], 2: tcb[2], 3: tcb[3], 5: 0, 6: 0, 7: 0, 8: tcb[7]}
 	}
 	if vlek {
 		product = a.Line
@@ -194,7 +194,11 @@ func AddExtension(c *x509.Certificate, id asn1.ObjectIdentifier, der []byte) {
 
 func (a *AMD) der(v any) []byte {
 	a.t.Helper()
-	b, err := asn1.Marshal(v)
+	params := ""
+	if _, text := v.(string); text {
+		params = "ia5" // as AMD has it
+	}
+	b, err := asn1.MarshalWithParams(v, params)
 	if err != nil {
 		a.t.Fatal(err)
 	}

@@ -209,16 +209,19 @@ func TestKindsOfKeysAreKeptApart(t *testing.T) {
 	}
 }
 
+// inside adds one more element, which nobody signed, to the outer sequence of a
+// certificate or list.
+func inside(der []byte) []byte {
+	b := append(bytes.Clone(der), 5, 0)
+	binary.BigEndian.PutUint16(b[2:], binary.BigEndian.Uint16(b[2:])+2)
+	return b
+}
+
 func TestInvariant4HostileInputIsBounded_NothingOfTheCollateralGoesUnchecked(t *testing.T) {
 	a := attesttest.AMDVendor(t, "Milan")
 	v := fake(Options{}, a, true)
 	good := a.Case("", "", false, nil)
 	authority := attesttest.Cert(a.NewASK(0x90002, nil).Raw)
-	inside := func(der []byte) []byte { // one more element in the outer sequence
-		b := append(bytes.Clone(der), 5, 0)
-		binary.BigEndian.PutUint16(b[2:], binary.BigEndian.Uint16(b[2:])+2)
-		return b
-	}
 	many := func(e attest.Evidence, n int) (c attest.Collateral) {
 		for range n {
 			c = append(c, e)
