@@ -24,6 +24,13 @@ const (
 	// readers lose their own stream, not the channel.
 	maxBuffered = 64 << 20
 
+	// maxUnfinished is the most that the messages of one session that have not
+	// arrived whole announce together, in bytes; what holds them while they
+	// grow takes at most twice as much. Nothing counts up to it: a message is
+	// read only in a place of its kind, so the limits by kind and the sizes
+	// of messages add up to less. A test adds them up.
+	maxUnfinished = 6 << 20
+
 	// maxStreams bounds the streams that one end has opened and that have not
 	// ended. It is above the sum of the limits per kind.
 	maxStreams = 2048
@@ -38,7 +45,8 @@ const (
 )
 
 // Limits on streams by kind, per session. A stream past its limit is refused
-// with [CodeLimit] and never queued.
+// with [CodeLimit] when its header has come, and never queued; no byte of its
+// message is read.
 const (
 	// MaxAttach is the number of tunnels to one Keep. Clients wait in it
 	// while a shared quote is made; an unclaimed Keep may have many.

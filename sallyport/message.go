@@ -168,29 +168,45 @@ func writeMessage(w io.Writer, k kind, body []byte) error {
 	return err
 }
 
-// readMessage reads a header and its message. The length is checked against
-// the kind's limit first, and the memory grows with what really arrives.
+// readMessage reads a header and its message.
 func readMessage(r io.Reader, allowed func(kind) bool) (kind, []byte, error) {
+	k, n, err := readHeader(r, allowed)
+	if err != nil {
+		return k, nil, err
+	}
+	body, err := readBody(r, k, n)
+	return k, body, err
+}
+
+// readHeader reads a header and checks everything in it, the length against
+// the kind's limit included. No byte of the message is read.
+func readHeader(r io.Reader, allowed func(kind) bool) (kind, uint32, error) {
 	var h [headerSize]byte
 	if _, err := io.ReadFull(r, h[:]); err != nil {
-		return 0, nil, fmt.Errorf("sallyport: reading a stream's header: %w", err)
+		return 0, 0, fmt.Errorf("sallyport: reading a stream's header: %w", err)
 	}
 	k, n := kind(h[0]), binary.BigEndian.Uint32(h[4:])
 	switch {
 	case h[1] != messageVersion:
-		return k, nil, fmt.Errorf("sallyport: message version %d, expected %d", h[1], messageVersion)
+		return k, 0, fmt.Errorf("sallyport: message version %d, expected %d", h[1], messageVersion)
 	case h[2] != 0 || h[3] != 0:
-		return k, nil, fmt.Errorf("sallyport: reserved header bytes are %#x, expected 0", h[2:4])
+		return k, 0, fmt.Errorf("sallyport: reserved header bytes are %#x, expected 0", h[2:4])
 	case k.maxSize() == 0 || !allowed(k):
-		return k, nil, fmt.Errorf("sallyport: message kind %d is not expected here", k)
+		return k, 0, fmt.Errorf("sallyport: message kind %d is not expected here", k)
 	case uint64(n) > uint64(k.maxSize()):
-		return k, nil, fmt.Errorf("sallyport: message of kind %d says it has %d bytes, at most %d are allowed", k, n, k.maxSize())
+		return k, 0, fmt.Errorf("sallyport: message of kind %d says it has %d bytes, at most %d are allowed", k, n, k.maxSize())
 	}
+	return k, n, nil
+}
+
+// readBody reads the message that a header announced. The memory grows with
+// what really arrives.
+func readBody(r io.Reader, k kind, n uint32) ([]byte, error) {
 	var body bytes.Buffer
 	if got, err := io.CopyN(&body, r, int64(n)); err != nil {
-		return k, nil, fmt.Errorf("sallyport: message of kind %d ends after %d of %d bytes: %w", k, got, n, noEOF(err))
+		return nil, fmt.Errorf("sallyport: message of kind %d ends after %d of %d bytes: %w", k, got, n, noEOF(err))
 	}
-	return k, body.Bytes(), nil
+	return body.Bytes(), nil
 }
 
 // noEOF keeps an end in the middle from looking like an orderly end.

@@ -221,27 +221,53 @@ func (s *session) accept() {
 	}
 }
 
+// errTooMany refuses a stream past its kind's limit.
+var errTooMany = errors.New("sallyport: too many streams of this kind")
+
+// admit reads the message of a stream of the peer. The kind's place is taken
+// between header and message, so that what unfinished messages hold together
+// is bounded by the kinds' limits (see maxUnfinished) and not by how many
+// streams the peer opens. On success the caller has the place; on error nobody
+// has.
+func (s *session) admit(c *Conn) (kind, []byte, error) {
+	k, n, err := readHeader(c, func(k kind) bool { return s.takes[k] > 0 })
+	if err != nil {
+		return k, nil, err
+	}
+	if !s.take(k|served, s.takes[k]) {
+		return k, nil, errTooMany
+	}
+	body, err := readBody(c, k, n)
+	if err != nil {
+		s.give(k | served)
+	}
+	return k, body, err
+}
+
+// refuse answers a stream that admit did not let in.
+func (s *session) refuse(c *Conn, k kind, err error) {
+	re := &RemoteError{CodeProtocol, "the message is malformed or not expected here"}
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		c.abort() // slow-loris: not worth another minute of lingering
+		return
+	case err == errTooMany:
+		re = &RemoteError{CodeLimit, fmt.Sprintf("at most %d of kind %d at once", s.takes[k], k)}
+	}
+	_ = writeReply(c, k, nil, re)
+	_ = c.Close()
+}
+
 // answer serves one stream of the peer: message, answer, and then the raw
 // stream if it is one.
 func (s *session) answer(c *Conn) {
 	_ = c.SetDeadline(time.Now().Add(s.timing.header))
-	k, body, err := readMessage(c, func(k kind) bool { return s.takes[k] > 0 })
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		c.abort() // slow-loris: not worth another minute of lingering
-		return
-	}
+	k, body, err := s.admit(c)
 	if err != nil {
-		_ = writeReply(c, k, nil, &RemoteError{CodeProtocol, "the message is malformed or not expected here"})
-		_ = c.Close()
+		s.refuse(c, k, err)
 		return
 	}
 	_ = c.SetDeadline(time.Time{})
-	if !s.take(k|served, s.takes[k]) {
-		_ = c.SetWriteDeadline(time.Now().Add(s.timing.header))
-		_ = writeReply(c, k, nil, &RemoteError{CodeLimit, fmt.Sprintf("at most %d of kind %d at once", s.takes[k], k)})
-		_ = c.Close()
-		return
-	}
 	ctx, cancel := context.WithTimeout(s.ctx, s.timing.handler)
 	reply, raw, err := s.serve(ctx, k, body)
 	cancel()
