@@ -6,7 +6,7 @@
 //
 //	signed, err := audit.Sign(receipt, ownerKey.Sign)   // the deploying client
 //	receipt, err := audit.Open(signed)                  // anybody
-//	result := receipt.Recheck(verifier, refs, nil)      // with a root and reference values of one's own
+//	result := receipt.Recheck(verifier, start, refs, nil) // with a root and reference values of one's own
 //
 // [Open] proves that the owner key in the receipt signed it, and nothing more.
 // [Receipt.Recheck] walks the recorded evidence again, from the hardware's

@@ -106,7 +106,7 @@ func (s *story) sign() []byte {
 }
 
 func (s *story) recheck(r *Receipt) Result {
-	return r.Recheck(sim.New(s.vendor.Root), s.vendor.Expected().Measurements, nil)
+	return r.Recheck(sim.New(s.vendor.Root), s.start, s.vendor.Expected().Measurements, nil)
 }
 
 func TestReceiptRoundTripAndRecheck(t *testing.T) {
@@ -164,7 +164,14 @@ func TestInvariant1NoSilentDowngrade_RecheckRefuses(t *testing.T) {
 			s.identity = []byte("another identity key")
 			s.receipt.Before = s.session(attest.StateEmpty, nil, nil, s.start)
 		}},
-		"two Keeps, other start configuration": {"receipt.start-configuration", func(s *story) {
+		"other start configuration, empty": {"receipt.before-start-configuration", func(s *story) {
+			s.receipt.Before = s.session(attest.StateEmpty, nil, nil, [32]byte{8})
+		}},
+		"other start configuration, running": {"receipt.after-start-configuration", func(s *story) {
+			after := s.session(attest.StateRunning, s.hash(s.owner), (*[32]byte)(&s.bundle), [32]byte{8})
+			s.receipt.After = &after
+		}},
+		"other start configuration, empty, as its hardware says": {"before/sim.host-data", func(s *story) {
 			s.receipt.Before = s.session(attest.StateEmpty, nil, nil, [32]byte{8})
 		}},
 		"other binding":          {"before/sim.report-data", func(s *story) { s.receipt.Before.Binding = bytes.Repeat([]byte{6}, 32) }},
@@ -184,6 +191,30 @@ func TestInvariant1NoSilentDowngrade_RecheckRefuses(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		wantFailure(t, name, c.check, s.recheck(r))
+	}
+}
+
+// A Keep that its host started for another mode or another Steward makes
+// evidence that is consistent in itself: leaf, message and hardware all name
+// the other configuration, in both appraisals. Only the reader's own digest
+// tells.
+func TestInvariant1NoSilentDowngrade_ReceiptOfAnotherMode(t *testing.T) {
+	s := newStory(t)
+	pushed := s.start
+	s.start = [32]byte{8}
+	after := s.session(attest.StateRunning, s.hash(s.owner), (*[32]byte)(&s.bundle), s.start)
+	s.receipt.Before, s.receipt.After = s.session(attest.StateEmpty, nil, nil, s.start), &after
+	r, err := Open(s.sign())
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, refs := sim.New(s.vendor.Root), s.vendor.Expected().Measurements
+	if res := r.Recheck(v, s.start, refs, nil); res.Rows.Err() != nil {
+		t.Fatalf("the story is not consistent in itself, so the refusal below would show nothing: %v", res.Rows.Err())
+	}
+	res := r.Recheck(v, pushed, refs, nil)
+	for _, check := range []string{"receipt.before-start-configuration", "before/sim.host-data", "receipt.after-start-configuration", "after/sim.host-data"} {
+		wantFailure(t, "another mode", check, res)
 	}
 }
 
@@ -216,11 +247,11 @@ func TestInvariant1NoSilentDowngrade_ReaderDecides(t *testing.T) {
 		t.Fatal(err)
 	}
 	refs := s.vendor.Expected().Measurements
-	wantFailure(t, "no verifier", "receipt.verifier", r.Recheck(nil, refs, nil))
-	wantFailure(t, "no root", "before/sim.chain", r.Recheck(sim.New(sim.Root{}), refs, nil))
-	wantFailure(t, "foreign root", "before/sim.chain", r.Recheck(sim.New(foreign), refs, nil))
-	wantFailure(t, "no reference values", "before/sim.measurement", r.Recheck(sim.New(s.vendor.Root), nil, nil))
-	wantFailure(t, "higher floor", "after/sim.tcb-floor", r.Recheck(sim.New(s.vendor.Root), refs, map[string]uint64{"snp": 200}))
+	wantFailure(t, "no verifier", "receipt.verifier", r.Recheck(nil, s.start, refs, nil))
+	wantFailure(t, "no root", "before/sim.chain", r.Recheck(sim.New(sim.Root{}), s.start, refs, nil))
+	wantFailure(t, "foreign root", "before/sim.chain", r.Recheck(sim.New(foreign), s.start, refs, nil))
+	wantFailure(t, "no reference values", "before/sim.measurement", r.Recheck(sim.New(s.vendor.Root), s.start, nil, nil))
+	wantFailure(t, "higher floor", "after/sim.tcb-floor", r.Recheck(sim.New(s.vendor.Root), s.start, refs, map[string]uint64{"snp": 200}))
 }
 
 func TestInvariant4HostileInputIsBounded_Receipts(t *testing.T) {

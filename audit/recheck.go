@@ -28,6 +28,7 @@ type Result struct {
 type recheck struct {
 	r      *Receipt
 	v      attest.Verifier
+	start  [32]byte
 	refs   []attest.ReferenceValue
 	minTCB map[string]uint64
 	rows   attest.Verdict
@@ -36,8 +37,15 @@ type recheck struct {
 // Recheck verifies the evidence of r again, at the time that r names, with the
 // reader's own verifier (and so root), reference values and firmware floor.
 // What a receipt says about itself decides nothing. r must come from [Open].
-func (r *Receipt) Recheck(v attest.Verifier, refs []attest.ReferenceValue, minTCB map[string]uint64) Result {
-	c := &recheck{r: r, v: v, refs: refs, minTCB: minTCB}
+//
+// start is the digest of the start configuration that the Keep must have been
+// started with: of a push deployment on the receipt's platform, as the
+// sallyport computes it (SPEC.md there, section 5). This package cannot
+// compute it, since it knows nothing of the sallyport, and must not take it
+// from the receipt: evidence of a Keep that a host started for another mode or
+// another Steward would vouch for itself.
+func (r *Receipt) Recheck(v attest.Verifier, start [32]byte, refs []attest.ReferenceValue, minTCB map[string]uint64) Result {
+	c := &recheck{r: r, v: v, start: start, refs: refs, minTCB: minTCB}
 	if v == nil {
 		c.row(false, "verifier", "none", "a verifier for "+r.Platform, "the reader", "give one; for sim that means naming its root")
 		return Result{Rows: c.rows}
@@ -88,8 +96,10 @@ func (c *recheck) session(name string, s *Session, want attest.State, to **attes
 		return nil
 	}
 	c.row(m.State == want, name+"-state", string(m.State), string(want), "order of a deployment", "the evidence is of another moment")
+	c.row(m.StartConfigDigest == c.start, name+"-start-configuration", hex.EncodeToString(m.StartConfigDigest[:]), hex.EncodeToString(c.start[:]),
+		"push deployment on "+c.r.Platform, "the host started this Keep for another purpose")
 	claims, verdict := c.v.Verify(m.Evidence, append(c.collateral(), m.Hints...), attest.Expected{
-		ReportData: reportData, HostData: m.StartConfigDigest, Measurements: c.refs, MinTCB: c.minTCB,
+		ReportData: reportData, HostData: c.start, Measurements: c.refs, MinTCB: c.minTCB,
 	}, c.r.Time)
 	if claims == nil && verdict.OK() {
 		c.row(false, name, "no claims", "claims", "the reader's verifier", "report this: the verifier broke its contract")
@@ -117,8 +127,6 @@ func (c *recheck) sameKeep(first, after *attest.EvidenceMessage) {
 	const other = "the receipt joins evidence of two Keeps"
 	c.row(bytes.Equal(r.Before.ChannelKey, r.After.ChannelKey), "channel-key", short(r.After.ChannelKey), short(r.Before.ChannelKey), "the empty Keep", other)
 	c.row(bytes.Equal(first.IdentityKey, after.IdentityKey), "identity-key", short(after.IdentityKey), short(first.IdentityKey), "the empty Keep", other)
-	c.row(first.StartConfigDigest == after.StartConfigDigest, "start-configuration",
-		hex.EncodeToString(after.StartConfigDigest[:]), hex.EncodeToString(first.StartConfigDigest[:]), "the empty Keep", other)
 
 	bundle, err := workload.ParseDigest(r.Bundle)
 	c.row(err == nil && after.BundleDigest != nil && *after.BundleDigest == bundle, "bundle", digest(after.BundleDigest), r.Bundle,

@@ -15,6 +15,7 @@ import (
 	"github.com/enarx/enarx-go/audit"
 	"github.com/enarx/enarx-go/client"
 	"github.com/enarx/enarx-go/policy"
+	"github.com/enarx/enarx-go/sallyport"
 )
 
 // writeReceipt signs the record of the deployment with its owner key, when the
@@ -137,7 +138,8 @@ func (a *app) verifyReceipt(path string, f *trustFlags, asJSON bool) error {
 		}
 		return failf(exitAttest, hint, "this command has no verifier for platform %s, of which the receipt is", oneLine(r.Platform))
 	}
-	res := r.Recheck(v, refs, nil)
+	start := sallyport.StartConfig{Mode: sallyport.ModePush, Platform: r.Platform}
+	res := r.Recheck(v, start.Digest(), refs, nil)
 	ok := res.Before != nil && res.Rows.OK()
 	info := receiptInfo{
 		OK: ok, Time: r.Time.UTC().Format(time.RFC3339), Platform: r.Platform, Bundle: r.Bundle,
