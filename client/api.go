@@ -342,6 +342,10 @@ func (c *Client) request(ctx context.Context, in call) (*http.Request, error) {
 // call makes one exchange. out is nil, *[]byte for raw bytes, or a value for
 // JSON.
 func (c *Client) call(ctx context.Context, in call, out any) error {
+	// The head of an answer has a bound of its own; this one ends an answer
+	// that dribbles.
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
 	req, err := c.request(ctx, in)
 	if err != nil {
 		return err

@@ -27,6 +27,9 @@ const (
 	maxCapability = 256
 
 	dialTimeout = 15 * time.Second
+	// callTimeout bounds a whole exchange, the last byte of its answer
+	// included.
+	callTimeout = 2 * time.Minute
 	// answerTimeout bounds the wait for an answer's head. Starting a VM Keep
 	// is the slowest thing an agent does before it answers.
 	answerTimeout = 90 * time.Second

@@ -89,8 +89,9 @@ func (e *RefusedError) Unwrap() error { return e.Reason }
 
 // Session is a connection to a Keep, end to end through the agent's tunnel.
 type Session struct {
-	conn *session.Conn
-	stop func() bool // detaches the context
+	conn   *session.Conn
+	tunnel net.Conn    // below conn: closing it ends every read and write at once
+	stop   func() bool // detaches the context
 
 	admitted *Appraisal   // set by Appraise alone; everything else demands it
 	state    attest.State // that the admitted Keep was in
@@ -108,7 +109,7 @@ func Connect(ctx context.Context, tunnel net.Conn) (*Session, error) {
 		}
 		return nil, err
 	}
-	return &Session{conn: conn, stop: stop}, nil
+	return &Session{conn: conn, tunnel: tunnel, stop: stop}, nil
 }
 
 // Close ends the session.

@@ -71,6 +71,7 @@ func (s *Session) Deploy(ctx context.Context, d Deployment, post Demand) (*Start
 	if s.state != attest.StateEmpty {
 		return nil, nil, errNotEmpty
 	}
+	defer context.AfterFunc(ctx, func() { s.tunnel.Close() })()
 	step := stepper(d.OnStep)
 	key, err := s.claim(d)
 	if err != nil {
@@ -88,12 +89,11 @@ func (s *Session) Deploy(ctx context.Context, d Deployment, post Demand) (*Start
 	if err := s.send(session.TypeRun, &d.Run); err != nil {
 		return nil, nil, broke("while the workload was being sent", err)
 	}
-	// How long a module compiles is the workload's affair, and a workload may
-	// be silent for as long as it likes: from here on the context is the bound.
+	// From here on the Keep's own signs of life and the context are the bounds.
 	if err := s.within(0); err != nil {
 		return nil, nil, broke("while the workload was being sent", err)
 	}
-	st, exit, err := s.awaitStart()
+	st, exit, err := s.awaitStart(ctx)
 	if err != nil || exit != nil {
 		return nil, exit, err
 	}
@@ -224,27 +224,34 @@ func (s *Session) sendSecrets(d Deployment, key []byte) error {
 	return broke("while the secrets were being sent", s.sayWhy(s.conn.WriteMessage(session.TypeSecrets, sealed)))
 }
 
-// awaitStart waits for "running", or for an end that came before it.
-func (s *Session) awaitStart() (*Started, *session.Exit, error) {
-	t, p, err := s.conn.ReadMessage()
-	if err != nil {
-		return nil, nil, broke("before the workload ran", err)
-	}
-	switch t {
-	case session.TypeRunning:
-		st, err := s.started(p)
-		return st, nil, err
-	case session.TypeExit:
-		e, err := decodeExit(p)
-		return nil, e, err
-	case session.TypeRefused:
-		var r session.Refused
-		if err := session.Decode(p, &r); err != nil {
-			return nil, nil, err
+// awaitStart waits for "running", or for an end that came before it. How long
+// a module compiles is the workload's affair, but a Keep that compiles speaks.
+func (s *Session) awaitStart(ctx context.Context) (*Started, *session.Exit, error) {
+	for {
+		if err := s.conn.SetReadDeadline(time.Now().Add(session.Silence)); err != nil {
+			return nil, nil, broke("before the workload ran", err)
 		}
-		return nil, nil, &r
+		t, p, err := s.conn.ReadMessage()
+		if err != nil {
+			if ctx.Err() != nil {
+				err = context.Cause(ctx)
+			}
+			return nil, nil, broke("before the workload ran", err)
+		}
+		switch t {
+		case session.TypePing:
+		case session.TypeRunning:
+			st, err := s.started(p)
+			return st, nil, err
+		case session.TypeExit:
+			e, err := decodeExit(p)
+			return nil, e, err
+		case session.TypeRefused:
+			return nil, nil, refusalOf(p)
+		default:
+			return nil, nil, fmt.Errorf("attested channel: seen a message of type %d, expected that the workload runs", t)
+		}
 	}
-	return nil, nil, fmt.Errorf("attested channel: seen a message of type %d, expected that the workload runs", t)
 }
 
 func (s *Session) started(p []byte) (*Started, error) {
@@ -313,9 +320,22 @@ func (s *Session) follow(ctx context.Context, d Deployment) (*session.Exit, erro
 	return s.receive(ctx, d.Stdout, d.Stderr, in, nil)
 }
 
-// receive takes output until the exit message.
+// receive takes output until the exit message. A Keep that is silent for
+// session.Silence is given up: an honest one speaks more often.
 func (s *Session) receive(ctx context.Context, stdout, stderr io.Writer, in *credit, lost func(uint64)) (*session.Exit, error) {
+	out := newOutlet()
+	exit, err := s.receiveAll(ctx, out, stdout, stderr, in, lost)
+	if ferr := out.finish(ctx); ferr != nil && (err == nil || errors.Is(err, errStatus)) {
+		err = ferr
+	}
+	return exit, err
+}
+
+func (s *Session) receiveAll(ctx context.Context, out *outlet, stdout, stderr io.Writer, in *credit, lost func(uint64)) (*session.Exit, error) {
 	for {
+		if err := s.conn.SetReadDeadline(time.Now().Add(session.Silence)); err != nil {
+			return nil, broke("while the workload ran", err)
+		}
 		t, p, err := s.conn.ReadMessage()
 		if err != nil {
 			if ctx.Err() != nil {
@@ -325,9 +345,9 @@ func (s *Session) receive(ctx context.Context, stdout, stderr io.Writer, in *cre
 		}
 		switch t {
 		case session.TypeStdout:
-			err = writeAll(stdout, p, "stdout")
+			err = out.put(ctx, stdout, "stdout", p)
 		case session.TypeStderr:
-			err = writeAll(stderr, p, "stderr")
+			err = out.put(ctx, stderr, "stderr", p)
 		case session.TypeCredit:
 			if in == nil || len(p) != 4 {
 				return nil, errors.New("attested channel: a credit message has no place here")
@@ -343,11 +363,7 @@ func (s *Session) receive(ctx context.Context, stdout, stderr io.Writer, in *cre
 		case session.TypeStatus:
 			return nil, errStatus // the end of a log that is not followed
 		case session.TypeRefused:
-			var r session.Refused
-			if err := session.Decode(p, &r); err != nil {
-				return nil, err
-			}
-			return nil, &r
+			return nil, refusalOf(p)
 		default:
 			return nil, fmt.Errorf("attested channel: a message of type %d has no place here", t)
 		}
@@ -355,6 +371,15 @@ func (s *Session) receive(ctx context.Context, stdout, stderr io.Writer, in *cre
 			return nil, err
 		}
 	}
+}
+
+// refusalOf is the Keep's refusal as an error.
+func refusalOf(p []byte) error {
+	var r session.Refused
+	if err := session.Decode(p, &r); err != nil {
+		return err
+	}
+	return &r
 }
 
 // OutputError says that the workload's output could not be passed on here.
@@ -367,16 +392,6 @@ func (e *OutputError) Error() string {
 	return "write the workload's " + e.Stream + ": " + e.Err.Error()
 }
 func (e *OutputError) Unwrap() error { return e.Err }
-
-func writeAll(w io.Writer, p []byte, stream string) error {
-	if w == nil {
-		return nil
-	}
-	if _, err := w.Write(p); err != nil {
-		return &OutputError{stream, err}
-	}
-	return nil
-}
 
 // credit is how much of stdin the Keep has room for.
 type credit struct {

@@ -61,6 +61,7 @@ func (s *Session) Status(k *session.OwnerKey) (*session.Status, error) {
 
 // Stop ends the workload and waits for its end.
 func (s *Session) Stop(ctx context.Context, k *session.OwnerKey) (*session.Exit, error) {
+	defer context.AfterFunc(ctx, func() { s.tunnel.Close() })()
 	if err := s.own(k, session.Verb{Verb: session.VerbStop}); err != nil {
 		return nil, err
 	}
@@ -71,6 +72,7 @@ func (s *Session) Stop(ctx context.Context, k *session.OwnerKey) (*session.Exit,
 // of the workload, which it returns. lost hears how many bytes are missing
 // where.
 func (s *Session) Logs(ctx context.Context, k *session.OwnerKey, follow bool, stdout, stderr io.Writer, lost func(uint64)) (*session.Exit, error) {
+	defer context.AfterFunc(ctx, func() { s.tunnel.Close() })()
 	if err := s.own(k, session.Verb{Verb: session.VerbLogs, Follow: follow}); err != nil {
 		return nil, err
 	}
@@ -83,6 +85,7 @@ func (s *Session) Logs(ctx context.Context, k *session.OwnerKey, follow bool, st
 
 // Attach writes the output from now on until the workload ends.
 func (s *Session) Attach(ctx context.Context, k *session.OwnerKey, stdout, stderr io.Writer, lost func(uint64)) (*session.Exit, error) {
+	defer context.AfterFunc(ctx, func() { s.tunnel.Close() })()
 	if err := s.own(k, session.Verb{Verb: session.VerbAttach}); err != nil {
 		return nil, err
 	}

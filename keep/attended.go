@@ -5,8 +5,11 @@ package keep
 
 import (
 	"encoding/binary"
+	"errors"
+	"io"
 	"os"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -31,13 +34,19 @@ type stdin struct {
 func newStdin(f *os.File, conn *session.Conn) *stdin {
 	in := &stdin{f: f, conn: conn}
 	in.cond = sync.NewCond(&in.mu)
-	if f == nil {
-		return in
+	return in
+}
+
+// open lets input in. The client knows by then that the workload runs.
+func (in *stdin) open() {
+	if in.f == nil {
+		return
 	}
+	in.mu.Lock()
 	in.credit = session.StdinWindow
+	in.mu.Unlock()
 	in.grant(session.StdinWindow)
 	go in.write()
-	return in
 }
 
 // push takes one frame of input. False means that the client sent more than it
@@ -102,6 +111,43 @@ func (in *stdin) close() {
 	}
 }
 
+// attend takes over the session that sent the workload, before the module is
+// compiled: its loss ends the workload from then on.
+func (k *Keep) attend(c *claimant, w *work, d *descriptors) *stdin {
+	f := d.stdin
+	d.stdin = nil
+	if w.run.Detached {
+		if f != nil {
+			f.Close() // nobody will write: the workload reads end of file
+		}
+		return newStdin(nil, c.conn)
+	}
+	in := newStdin(f, c.conn) // closes f
+	c.gone = make(chan struct{})
+	go func() {
+		defer close(c.gone)
+		k.attended(c, in)
+	}()
+	return in
+}
+
+// keepAlive lets the other end tell a workload that is silent from a host that
+// holds the session back.
+func (k *Keep) keepAlive(conn *session.Conn, over <-chan struct{}) {
+	t := time.NewTicker(session.PingInterval)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			if conn.WriteMessage(session.TypePing, nil) != nil {
+				return // its reader knows
+			}
+		case <-over:
+			return
+		}
+	}
+}
+
 // attended serves the session that the workload is attached to, until it is
 // lost: then the workload ends.
 func (k *Keep) attended(c *claimant, in *stdin) {
@@ -109,6 +155,8 @@ func (k *Keep) attended(c *claimant, in *stdin) {
 	for {
 		t, p, err := c.conn.ReadMessage()
 		if err != nil {
+			// An authenticated goodbye, and no cut.
+			c.bye = errors.Is(err, io.EOF)
 			return
 		}
 		ok := true

@@ -30,8 +30,7 @@ func (k *Keep) finish(ctx context.Context, c *claimant, w *work, e session.Exit)
 
 	told := false
 	if !w.run.Detached {
-		told = writeExit(c.conn, e) == nil
-		c.awaitGoodbye()
+		told = writeExit(c.conn, e) == nil && c.awaitGoodbye() && e.Reason != sessionLost.Reason
 		c.conn.Close()
 	} else if e.End == session.EndSetup {
 		writeExit(c.conn, e) // the client still waits for "running"
@@ -50,18 +49,21 @@ func (k *Keep) finish(ctx context.Context, c *claimant, w *work, e session.Exit)
 }
 
 // awaitGoodbye lets a client that has been told the end close first, for a
-// bounded time. Input may still be on its way here; a tunnel that is closed
-// over unread bytes is reset, and a reset takes the end from a client that has
-// not read it yet.
-func (c *claimant) awaitGoodbye() {
+// bounded time, and says whether it did. Input may still be on its way here; a
+// tunnel that is closed over unread bytes is reset, and a reset takes the end
+// from a client that has not read it yet. That the end was written proves
+// nothing: the host may have cut the session before it arrived.
+func (c *claimant) awaitGoodbye() bool {
 	if c.gone == nil {
-		return
+		return false
 	}
 	t := time.NewTimer(lastWords)
 	defer t.Stop()
 	select {
 	case <-c.gone:
+		return c.bye
 	case <-t.C:
+		return false
 	}
 }
 

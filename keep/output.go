@@ -66,6 +66,14 @@ func (l *outputLog) write(stderr bool, p []byte) {
 	l.cond.Broadcast()
 }
 
+// passed counts output that went to an attached session and is not held.
+func (l *outputLog) passed(n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.total += uint64(n)
+	l.lost += uint64(n)
+}
+
 // close says that no more output comes.
 func (l *outputLog) close() {
 	l.mu.Lock()

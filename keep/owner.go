@@ -52,6 +52,9 @@ func (k *Keep) ownerSession(ctx context.Context, conn *session.Conn, p []byte) e
 		return refused(session.CodeEnded, "the workload has ended")
 	}
 	defer k.telling.Done()
+	over := make(chan struct{})
+	defer close(over)
+	go k.keepAlive(conn, over)
 	switch v.Verb {
 	case session.VerbStatus:
 		return k.status(conn)

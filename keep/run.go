@@ -88,7 +88,12 @@ func (k *Keep) run(ctx context.Context, c *claimant, w *work) session.Exit {
 		defer t.Stop()
 		timeout = t.C
 	}
-	go k.watch(timeout, c.conn)
+	over := make(chan struct{})
+	defer close(over)
+	go k.watch(timeout, over, c.conn)
+	go k.keepAlive(c.conn, over)
+	in := k.attend(c, w, fds)
+	defer in.close()
 	compiled, done, err := k.engine.start(fds.child, job)
 	fds.closeChild()
 	k.steps.mark("compile")
@@ -99,7 +104,7 @@ func (k *Keep) run(ctx context.Context, c *claimant, w *work) session.Exit {
 		k.requestStop(sessionLost)
 	}
 	k.port.Log(sallyport.LogRunning)
-	done, err = k.pump(c, w, fds, r)
+	done, err = k.pump(c, w, fds, r, in)
 	return k.end(done, err)
 }
 
@@ -258,7 +263,7 @@ func (k *Keep) requestStop(e session.Exit) {
 // watch ends the child when the owner, the session's loss or the clock says
 // so. From then on the session's other end has a bounded time to take what is
 // left: a stalled one would otherwise keep the Keep alive.
-func (k *Keep) watch(timeout <-chan time.Time, conn *session.Conn) {
+func (k *Keep) watch(timeout <-chan time.Time, over <-chan struct{}, conn *session.Conn) {
 	select {
 	case <-k.stop:
 	case <-timeout:
@@ -266,10 +271,12 @@ func (k *Keep) watch(timeout <-chan time.Time, conn *session.Conn) {
 	case <-k.port.Done():
 		// The host has gone; nothing of the workload shall outlive it.
 		k.requestStop(session.Exit{End: session.EndStopped, Reason: "the host closed the sallyport"})
-	case <-k.engine.gone:
+	case <-over:
 		return
 	}
 	k.engine.kill()
+	// A peer that does not read must not keep the end from coming: not the
+	// limit's, not the owner's, not the wipe.
 	conn.SetWriteDeadline(time.Now().Add(farewell))
 }
 
@@ -315,25 +322,16 @@ var sessionLost = session.Exit{End: session.EndStopped, Reason: "the session it 
 
 // pump moves the standard streams until the child has said how it ended and
 // everything it wrote has been passed on.
-func (k *Keep) pump(c *claimant, w *work, d *descriptors, r *running) (*child.Done, error) {
+func (k *Keep) pump(c *claimant, w *work, d *descriptors, r *running, in *stdin) (*child.Done, error) {
 	sink := func(t session.Type, p []byte) { r.log.write(t == session.TypeStderr, p) }
 	if w.run.Detached {
-		if d.stdin != nil {
-			d.stdin.Close() // nobody will write: the workload reads end of file
-			d.stdin = nil
-		}
 		go k.afterDetach(c)
 	} else {
-		in := newStdin(d.stdin, c.conn)
-		d.stdin = nil // closed by in
-		defer in.close()
-		c.gone = make(chan struct{})
-		go func() {
-			defer close(c.gone)
-			k.attended(c, in)
-		}()
-		// A slow reader at the other end holds the workload back.
+		in.open()
+		// A slow reader at the other end holds the workload back. What went
+		// there is in no log, and the record says so.
 		sink = func(t session.Type, p []byte) {
+			r.log.passed(len(p))
 			if err := c.conn.WriteMessage(t, p); err != nil {
 				k.requestStop(sessionLost)
 			}

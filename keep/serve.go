@@ -27,6 +27,7 @@ type claimant struct {
 	asked      int // evidence requests so far
 
 	gone chan struct{} // closed when the attached session is over; nil if there was none
+	bye  bool          // valid once gone is closed: the client closed it itself
 }
 
 // attest serves sessions until one of them has claimed the Keep, and goes on
