@@ -126,6 +126,7 @@ func attack(t *testing.T, name string, dirs ...loader.Dir) result {
 	if err != nil {
 		t.Fatalf("%s: the owner was not told the end: %v; the keep said: %s", name, err, k.Stderr)
 	}
+	s.Close() // the keep waits for it
 	if _, err := k.Wait(ctx); err != nil {
 		t.Fatalf("%s: the keep did not end: %v", name, err)
 	}
