@@ -35,6 +35,10 @@ type Demand struct {
 	MinTCB map[string]uint64
 	// Collateral is the client's own; what the host stapled comes after it.
 	Collateral attest.Collateral
+	// Challenger, for platforms whose evidence needs a conversation, makes the
+	// verifying side of it; nil for all others. Evidence is judged only after
+	// the conversation has come to its end.
+	Challenger func() attest.Challenger
 	// Decide is the decision hook: after verification and before anything is
 	// released it may still refuse. It is called with verified claims only.
 	Decide func(*attest.Claims, attest.Verdict) error
@@ -186,7 +190,32 @@ func (s *Session) receiveEvidence(d Demand, step string) (*Appraisal, error) {
 	if err != nil {
 		return nil, err
 	}
+	if d.Challenger != nil {
+		if err := attest.Converse(d.Challenger(), m.Evidence, s.challenge); err != nil {
+			return nil, broke(step, err)
+		}
+	}
 	return s.judge(m, d)
+}
+
+// challenge is one round of the platform's own conversation.
+func (s *Session) challenge(c attest.Evidence) (attest.Evidence, error) {
+	b, err := session.Encode(&session.Challenge{MediaType: c.MediaType, Value: c.Value})
+	if err != nil {
+		return attest.Evidence{}, err
+	}
+	if err := s.conn.WriteMessage(session.TypeChallenge, b); err != nil {
+		return attest.Evidence{}, err
+	}
+	p, err := s.conn.Expect(session.TypeResponse)
+	if err != nil {
+		return attest.Evidence{}, err
+	}
+	var r session.Challenge
+	if err := session.Decode(p, &r); err != nil {
+		return attest.Evidence{}, err
+	}
+	return attest.Evidence{MediaType: r.MediaType, Value: bytes.Clone(r.Value)}, nil
 }
 
 // judge is the whole decision about one piece of evidence.

@@ -130,7 +130,7 @@ func refused(code, format string, args ...any) *session.Refused {
 // request, then a claim or an owner's proof. kept says that the connection has
 // a new owner.
 func (k *Keep) exchange(ctx context.Context, conn *session.Conn) (kept bool, err error) {
-	for asked := 0; ; {
+	for asked, rounds := 0, 0; ; {
 		t, p, err := conn.ReadMessage()
 		if err != nil {
 			return false, err
@@ -141,6 +141,13 @@ func (k *Keep) exchange(ctx context.Context, conn *session.Conn) (kept bool, err
 				return false, refused(session.CodeBadRequest, "more than %d requests for evidence in one session", session.MaxEvidenceRequests)
 			}
 			if err := k.evidence(ctx, conn, p); err != nil {
+				return false, err
+			}
+		case session.TypeChallenge:
+			if rounds++; rounds > attest.MaxChallengeRounds {
+				return false, refused(session.CodeBadRequest, "more than %d challenge rounds in one session", attest.MaxChallengeRounds)
+			}
+			if err := answer(conn, k.quotes.Responder(), p); err != nil {
 				return false, err
 			}
 		case session.TypeClaim:
@@ -201,6 +208,27 @@ func (k *Keep) sendEvidence(ctx context.Context, conn *session.Conn) error {
 		return refused(session.CodeEvidence, "what the host gave makes no message: %v", err)
 	}
 	return conn.WriteMessage(session.TypeEvidence, b)
+}
+
+// answer answers one challenge of a platform whose evidence needs a
+// conversation. r is nil where it does not.
+func answer(conn *session.Conn, r attest.Responder, p []byte) error {
+	var c session.Challenge
+	if err := session.Decode(p, &c); err != nil {
+		return refused(session.CodeBadRequest, "%v", err)
+	}
+	if r == nil {
+		return refused(session.CodeBadRequest, "evidence of this platform needs no challenge, and none is answered")
+	}
+	a, err := r.Respond(attest.Evidence{MediaType: c.MediaType, Value: c.Value})
+	if err != nil {
+		return refused(session.CodeEvidence, "%v", err)
+	}
+	b, err := session.Encode(&session.Challenge{MediaType: a.MediaType, Value: a.Value})
+	if err != nil {
+		return err
+	}
+	return conn.WriteMessage(session.TypeResponse, b)
 }
 
 // leaf is what this Keep says about itself on the connection with the given

@@ -55,6 +55,13 @@ type Quoted struct {
 // need about a second each.
 const quoteTimeout = 60 * time.Second
 
+// Responder is the source's side of a challenge conversation, or nil for the
+// platforms that prove everything with one message.
+func (b *Batcher) Responder() attest.Responder {
+	r, _ := b.src.(attest.Responder)
+	return r
+}
+
 // Batcher shares quotes among the sessions of one Keep.
 type Batcher struct {
 	src Source

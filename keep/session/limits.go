@@ -43,6 +43,9 @@ const (
 	// BundleTimeout bounds the time from claim to a complete bundle.
 	BundleTimeout = 10 * time.Minute
 
+	// maxMediaType and maxChallenge bound one challenge or answer.
+	maxMediaType = 128
+	maxChallenge = 16 << 10
 	// maxText bounds any text in a message that comes from the peer.
 	maxText = 4 << 10
 	// clipText is where this end cuts its own texts, below maxText with the

@@ -53,6 +53,21 @@ func (h *Hello) check() error {
 	return nil
 }
 
+// Challenge is one round of a platform's own conversation about its evidence,
+// such as TPM credential activation; the answer to it has the same form. There
+// are at most attest.MaxChallengeRounds of them in a session.
+type Challenge struct {
+	MediaType string `cbor:"1,keyasint"`
+	Value     []byte `cbor:"2,keyasint"`
+}
+
+func (c *Challenge) check() error {
+	if len(c.MediaType) == 0 || len(c.MediaType) > maxMediaType || len(c.Value) > maxChallenge {
+		return fmt.Errorf("a challenge of %d bytes with a type of %d is out of range", len(c.Value), len(c.MediaType))
+	}
+	return nil
+}
+
 // Owner is the public half of a deployment's owner key: a signing key with
 // which later sessions prove themselves, and a key to which the record of the
 // workload's end is sealed.
@@ -285,6 +300,9 @@ type Exit struct {
 const ExitPad = 4 << 10
 
 func (e *Exit) check() error {
+	if n := len(e.Pad); n != 0 && n != ExitPad {
+		return fmt.Errorf("%d bytes of padding, expected %d", n, ExitPad)
+	}
 	switch e.End {
 	case EndExit, EndTrap, EndSignal, EndTimeout, EndStopped, EndKilled, EndSetup:
 	default:
