@@ -34,12 +34,12 @@ type keep struct {
 	err     error
 }
 
+// newKeep takes charge of a process; the caller starts its reap.
 func newKeep(proc *os.Process, pidfd int, channel *os.File, groups []group, ownPIDs bool) *keep {
 	k := &keep{proc: proc, channel: channel, groups: groups, ownPIDs: ownPIDs, gone: make(chan struct{})}
 	if pidfd >= 0 && unix.SetNonblock(pidfd, true) == nil {
 		k.pidfd = os.NewFile(uintptr(pidfd), "pidfd")
 	}
-	go k.reap()
 	return k
 }
 

@@ -189,6 +189,8 @@ func (s *start) exec(path string, p plan, f *files) error {
 	s.keep = newKeep(proc, pidfd, f.channel, s.madeGroups, p.namespaces)
 	s.keep.copyStderr(f.stderr, s.spec.Stderr)
 	f.stderr = nil // the Keep's now
+	// Last: it waits for the copier, which must be there before it looks.
+	go s.keep.reap()
 	return nil
 }
 
