@@ -20,6 +20,7 @@ func ownerOf(b byte) Owner {
 func samples() []any {
 	return []any{
 		&Hello{Version: Version},
+		&Challenge{MediaType: "application/octet-stream", Value: []byte{1, 2, 3}},
 		&Claim{Owner: ownerOf(1), TimeNS: 1_800_000_000_000_000_000, SecretsKey: make([]byte, 32)},
 		&Refused{Code: CodeBusy, Text: "later"},
 		&BundleHeader{Size: 1000, Digest: make([]byte, 32)},
@@ -83,7 +84,7 @@ func FuzzDecode(f *testing.F) {
 func TestInvariant4HostileInputIsBounded_Messages(t *testing.T) {
 	long := strings.Repeat("x", maxText+1)
 	for _, v := range []any{
-		&Hello{Version: 0}, &Hello{Version: 2},
+		&Hello{Version: 0}, &Hello{Version: 2}, &Challenge{Value: []byte{1}}, &Challenge{MediaType: "a/b", Value: make([]byte, maxChallenge+1)},
 		&Claim{Owner: ownerOf(1), SecretsKey: make([]byte, 31)},
 		&Claim{Owner: ownerOf(1), SecretsKey: make([]byte, 32), TimeNS: 1<<62 + 1},
 		&Claim{Owner: Owner{Sign: make([]byte, 31), Seal: make([]byte, sealKeySize)}, SecretsKey: make([]byte, 32)},
