@@ -66,7 +66,9 @@ type Evidence struct {
 type Collateral []Evidence
 
 // Expected is what the relying party demands of the evidence. There is no
-// "not checked": a missing expectation fails.
+// "not checked": a missing expectation fails, unless the verifier was made with
+// a waiver that names it; then its row reads skipped, [Claims] say so and
+// package policy refuses them.
 type Expected struct {
 	// ReportData is the 64 bytes that must be in the evidence: computed by
 	// the verifying side from its own connection (see [ReportData]).
