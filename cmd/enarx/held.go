@@ -6,6 +6,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -166,21 +167,29 @@ func (h *held) demand() (client.Demand, error) {
 	return d, nil
 }
 
+// unproven words an end that only the host tells of. Whoever asked must not
+// take it for one: the Keep may run on behind a host that says otherwise.
+func (h *held) unproven(seen string) error {
+	return failf(exitAgent, "the Keep may still be running; ask again, and if the answer stays take back what the workload can reach, its secrets first",
+		"the host says that %s has ended; unproven: %s", h.owner.name(), seen)
+}
+
 // record opens what the ended Keep left with the host: the host can lose it,
-// not read or change it.
+// not read or change it. The record is the only proof of an end; without it
+// the error is that of unproven.
 func (h *held) record(ctx context.Context) (*session.EndRecord, error) {
-	lost := "the host has lost it, or its time has passed"
 	if h.Hearsay == nil {
-		return nil, failf(exitKeep, lost, "the host knows this Keep no longer, and has no record of its end")
+		return nil, h.unproven("it knows this Keep no longer, and has no record of its end")
 	}
 	sealed, err := h.agent.Spool(ctx, h.owner.Keep, h.owner.Capability)
 	if err != nil {
 		var p *client.ProblemError
-		if errors.As(err, &p) && p.Problem.Code == api.CodeNoSpool {
+		if errors.As(err, &p) && slices.Contains([]api.Code{api.CodeNoSpool, api.CodeNotFound, api.CodeNotEnded}, p.Problem.Code) {
+			lost := ""
 			if h.Hearsay.SpoolLost != "" {
-				lost = "the host says: " + oneLine(h.Hearsay.SpoolLost)
+				lost = ", and says of it: " + oneLine(h.Hearsay.SpoolLost)
 			}
-			return nil, failf(exitKeep, lost, "the Keep has ended (the host says: %s) and left no record", oneLine(or(h.Hearsay.Reason, h.Hearsay.EndedBy)))
+			return nil, h.unproven("it gives as the reason \"" + oneLine(or(h.Hearsay.Reason, h.Hearsay.EndedBy)) + "\" and has no record" + lost)
 		}
 		return nil, sessionError(ctx, err)
 	}

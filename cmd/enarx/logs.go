@@ -158,9 +158,12 @@ func newStopCmd(a *app) *cobra.Command {
 		Use:   "stop [flags] DEPLOYMENT",
 		Short: "End a detached workload",
 		Long: `End a detached workload: the Keep ends it, leaves the sealed record of its logs,
-and wipes itself. With --force the host is asked to end the Keep, which then
-leaves no record; a host may ignore that. A workload that has ended already is no
-error.`,
+and wipes itself. A workload that has ended already is no error.
+
+The exit code is 0 only if the Keep itself has said that it ended: in the attested
+session, or in the sealed record that it left. A host that merely says so is not
+believed, and the exit code is 126. So it is with --force, which asks the host to
+end a Keep that cannot be reached: no record is left, and the host may ignore it.`,
 		Args:              oneArg("DEPLOYMENT"),
 		ValidArgsFunction: completeDeployment,
 		RunE:              func(c *cobra.Command, args []string) error { return a.stop(c.Context(), args[0], &f, force) },
@@ -178,14 +181,14 @@ func (a *app) stop(ctx context.Context, arg string, f *ownerFlags, force bool) e
 		return err
 	}
 	if h.ended() {
-		return nil
+		return h.recordedEnd(ctx)
 	}
 	if force {
-		return sessionError(ctx, h.agent.Stop(ctx, h.owner.Keep, h.owner.Capability))
+		return h.force(ctx)
 	}
 	s, _, err := h.open(ctx)
 	if h.endedMeanwhile(ctx, err) {
-		return nil
+		return h.recordedEnd(ctx)
 	}
 	if err != nil {
 		var refused *client.RefusedError
@@ -202,6 +205,28 @@ func (a *app) stop(ctx context.Context, arg string, f *ownerFlags, force bool) e
 	// So that what comes next (logs, ps) finds it ended.
 	h.settle(ctx)
 	return h.reportEnd(exit)
+}
+
+// recordedEnd is the end of a stop that finds the Keep ended, as the host says:
+// true if the record that only the Keep can have made says so.
+func (h *held) recordedEnd(ctx context.Context) error {
+	exit, err := h.recordedExit(ctx)
+	if err != nil {
+		return err
+	}
+	return h.reportEnd(exit)
+}
+
+// force has the host end the Keep. A Keep may have ended by itself just then,
+// and its record says so; else there is nothing but the host's word.
+func (h *held) force(ctx context.Context) error {
+	if err := h.agent.Stop(ctx, h.owner.Keep, h.owner.Capability); err != nil {
+		return sessionError(ctx, err)
+	}
+	if !h.settle(ctx) {
+		return failf(exitAgent, "the Keep may still be running", "the host took the order to end %s and does not say that it has", h.owner.name())
+	}
+	return h.recordedEnd(ctx)
 }
 
 // addHint gives an error without a hint one.

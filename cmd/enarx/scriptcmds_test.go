@@ -37,6 +37,8 @@ var scriptCmds = map[string]func(*testscript.TestScript, bool, []string){
 	"nothingleft": cmdNothingLeft,
 	"setfrom":     cmdSetFrom,
 	"certs":       cmdCerts,
+	"liar":        cmdLiar,
+	"lie":         cmdLie,
 }
 
 // cmdExits is "exits CODE COMMAND ARGS…": the command must end with exactly
@@ -256,7 +258,7 @@ func leftBehind(ts *testscript.TestScript) string {
 	keep := ts.Getenv("ENARX_KEEP")
 	procs, _ := filepath.Glob("/proc/[0-9]*/exe")
 	for _, p := range procs {
-		if exe, err := os.Readlink(p); err == nil && exe == keep {
+		if exe, err := os.Readlink(p); err == nil && (exe == keep || exe == "/memfd:keep from "+keep+" (deleted)") {
 			return "a living Keep, " + filepath.Dir(p)
 		}
 	}
