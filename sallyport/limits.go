@@ -11,13 +11,22 @@ import "time"
 const (
 	// maxFrame is the largest body of one mux frame, in bytes. It bounds what
 	// a reader has to swallow before it can notice that the peer has begun
-	// anew, and so the length of the filler (see preamble.go).
-	maxFrame = 64 << 10
+	// anew, and so the length of the filler (see preamble.go). Every frame
+	// costs a handful of changes between goroutines and processes, which at
+	// 64 KiB took more time than moving the bytes; a session's bulk data come
+	// as two frames of 64 KiB in eight TLS records, which fit.
+	maxFrame = 132 << 10
 
-	// streamWindow is the most that one stream may hold unread, in bytes. It
-	// is the smallest that yamux allows; a larger one was not faster on a
-	// socket pair and only raises what a hostile peer can make us store.
-	streamWindow = 256 << 10
+	// readSize is how much is read from the channel at once, at most. Two such
+	// buffers exist per channel; they take memory as far as they were ever
+	// filled.
+	readSize = maxFrame + muxHeader
+
+	// streamWindow is the most that one stream may hold unread, in bytes:
+	// room for three full frames, so that the writer does not wait for the
+	// reader of each. More was not faster and only raises what a hostile peer
+	// can make us store.
+	streamWindow = 512 << 10
 
 	// maxBuffered is the most that all streams of one session may hold unread
 	// together, in bytes. Past it the stream that holds most is reset: slow

@@ -20,14 +20,14 @@ var ErrClosed = errors.New("sallyport: closed")
 // [ConnectKeep] again after a session has failed.
 //
 // A reader of a device file cannot be interrupted, so one goroutine reads for
-// the Line's whole life and holds at most one buffer.
+// the Line's whole life. It reads ahead by one buffer while the session works
+// on the other.
 type Line struct {
 	ch       io.ReadWriteCloser
 	retryEOF bool
 
 	startPump sync.Once
-	in        chan []byte   // a buffer that the pump has filled
-	ack       chan struct{} // the buffer is used up
+	in        chan []byte   // a buffer that the pump has filled; taking it gives the last one back
 	dead      chan struct{} // closed when the pump has ended, after readErr is set
 	readErr   error
 	closed    chan struct{}
@@ -36,8 +36,7 @@ type Line struct {
 
 	attached chan struct{} // holds one token while a session has the line
 	writing  chan struct{} // holds one token while ch.Write runs
-	rest     []byte        // unread part of the pump's buffer; the session's
-	held     bool          // the pump waits for rest to be used up; the session's
+	rest     []byte        // unread part of the buffer that was taken last; the session's
 
 	mu      sync.Mutex
 	started *StartConfig // what this Keep was started with, kept over sessions
@@ -54,7 +53,7 @@ func NewPortLine(ch io.ReadWriteCloser) *Line { return newLine(ch, true) }
 func newLine(ch io.ReadWriteCloser, retryEOF bool) *Line {
 	return &Line{
 		ch: ch, retryEOF: retryEOF,
-		in: make(chan []byte), ack: make(chan struct{}, 1),
+		in:   make(chan []byte),
 		dead: make(chan struct{}), closed: make(chan struct{}),
 		attached: make(chan struct{}, 1), writing: make(chan struct{}, 1),
 	}
@@ -100,24 +99,24 @@ func (l *Line) attach(ctx context.Context) error {
 
 func (l *Line) detach() { <-l.attached }
 
-// pump reads until the channel ends. It hands over one buffer at a time, so a
-// session that does not read stops the peer, not our memory.
+// pump reads until the channel ends. It has two buffers, of which the session
+// holds one, so a session that does not read stops the peer, not our memory.
 func (l *Line) pump() {
 	defer close(l.dead)
-	buf := make([]byte, maxFrame)
+	var bufs [2][]byte
 	idle := time.Millisecond
-	for {
+	for next := 0; ; {
+		if bufs[next] == nil {
+			bufs[next] = make([]byte, readSize)
+		}
+		buf := bufs[next]
 		n, err := l.ch.Read(buf)
 		if n > 0 {
 			idle = time.Millisecond
 			select {
 			case l.in <- buf[:n]:
-			case <-l.closed:
-				l.readErr = ErrClosed
-				return
-			}
-			select {
-			case <-l.ack:
+				// The session is done with the other one.
+				next = 1 - next
 			case <-l.closed:
 				l.readErr = ErrClosed
 				return
@@ -150,13 +149,8 @@ func (l *Line) fill(stop, wake <-chan struct{}) error {
 	if len(l.rest) > 0 {
 		return nil
 	}
-	if l.held {
-		l.held = false
-		l.ack <- struct{}{}
-	}
 	select {
 	case l.rest = <-l.in:
-		l.held = true
 		return nil
 	case <-wake:
 		return errWoken
