@@ -6,7 +6,6 @@ package agent
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -41,7 +40,7 @@ type Agent struct {
 	// its capabilities.
 	boot       string
 	secret     [32]byte
-	keepFile   *os.File
+	keepFile   *os.File // sealed memory, see openKeep
 	keepDigest [32]byte
 	hardware   *simHardware // nil unless sim is offered
 	connect    func(context.Context, io.ReadWriteCloser, sallyport.Handler) (hostEnd, error)
@@ -123,25 +122,6 @@ func (a *Agent) open() (err error) {
 	if slices.Contains(a.cfg.Platforms, attest.PlatformSim) {
 		return a.openSim()
 	}
-	return nil
-}
-
-// openKeep opens and measures the Keep runtime. The file stays open: what is
-// started later is this file, even if another takes its name.
-func (a *Agent) openKeep() error {
-	f, err := os.Open(a.cfg.Keep)
-	if err != nil {
-		return fmt.Errorf("agent: Keep runtime: %w; build it with `make build`, or name it with --keep FILE", err)
-	}
-	a.keepFile = f
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return fmt.Errorf("agent: Keep runtime: %w", err)
-	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return fmt.Errorf("agent: Keep runtime: %w", err)
-	}
-	a.keepDigest = [32]byte(h.Sum(nil))
 	return nil
 }
 

@@ -11,6 +11,11 @@ const (
 	// maxCreateBody is the most bytes of a create request: three short
 	// fields have fewer than 200.
 	maxCreateBody = 4 << 10
+	// maxKeepFile is the largest Keep runtime, in bytes: the agent holds a copy
+	// in memory. Ours has about 10 MiB; test programs have some times that.
+	maxKeepFile = 256 << 20
+	// maxMemoryName is the longest name that memfd_create(2) takes, in bytes.
+	maxMemoryName = 249
 	// maxHeader bounds a request's head. A token and a capability are short.
 	maxHeader = 16 << 10
 	// headTime and bodyTime end a request whose head or body dribbles in
