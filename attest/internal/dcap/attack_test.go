@@ -1,0 +1,441 @@
+// Copyright The Enarx in Go Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package dcap
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/pem"
+	"flag"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/attest/internal/dcap/dcaptest"
+)
+
+var everyBit = flag.Bool("dcap.everybit", false, "damage every bit of every vector")
+
+// thorough are the vectors of which each byte is damaged in every run: one of
+// each platform. Of the others it is one byte in 64; -dcap.everybit takes all.
+var thorough = map[string]bool{"tdx/v5-90c06f-td15": true, "sgx/v3-00a067-phala": true}
+
+// TestInvariant4HostileInputIsBounded_DamagedEvidence flips bits of real
+// evidence. Every byte counts: quote, padding, certificates, revocation lists,
+// TCB info and QE identity with their frames.
+func TestInvariant4HostileInputIsBounded_DamagedEvidence(t *testing.T) {
+	for n, r := range append(accepted(), acceptedByName(t)...) {
+		first, step := n, 64
+		if thorough[r.name] || *everyBit {
+			first, step = 0, 1
+		}
+		t.Run(r.name+"/"+r.at, func(t *testing.T) {
+			t.Parallel()
+			damage(t, r, first, step)
+		})
+	}
+}
+
+// damage flips a bit of each step-th byte of all parts of r.
+func damage(t *testing.T, r real, offset, step int) {
+	p, quote, col, at := r.load(t)
+	p.Cache = NewCache(1000) // as in production: good parts are remembered
+	p.Policy = lenient
+	good := func() {
+		t.Helper()
+		if ok, v := appraise(p, quote, col, at); !ok {
+			t.Fatalf("not accepted undamaged: %v", v.Err())
+		}
+	}
+	good()
+	parts, flips := [][]byte{quote}, 0
+	for _, e := range col {
+		parts = append(parts, e.Value)
+	}
+	for n, b := range parts {
+		for i := offset; i < len(b); i += step {
+			first, last := i%8, i%8
+			if *everyBit {
+				first, last = 0, 7
+			} else if step%8 == 0 {
+				first = i / step % 8
+				last = first
+			}
+			for bit := first; bit <= last; bit++ {
+				flips++
+				b[i] ^= 1 << bit
+				if ok, v := appraise(p, quote, col, at); ok || v.OK() {
+					t.Errorf("part %d: accepted with bit %d of byte %#x flipped", n, bit, i)
+				}
+				b[i] ^= 1 << bit
+			}
+		}
+	}
+	good()
+	t.Logf("%d bits flipped, none accepted", flips)
+	if flips < 200 {
+		t.Errorf("%d bits flipped, expected more", flips)
+	}
+}
+
+// lenient accepts every status that can be accepted, so that a damaged part
+// cannot hide behind a status.
+var lenient = Policy{
+	Statuses:   []Status{SWHardeningNeeded, ConfigurationNeeded, ConfigurationAndSWHardeningNeeded, OutOfDate, OutOfDateConfigurationNeeded, TDRelaunchAdvised},
+	Advisories: strings.Split(gcpAdvisories+", "+iceAdvisories+", INTEL-SA-00219, INTEL-SA-00289, INTEL-SA-00334, INTEL-SA-00982, INTEL-SA-00986", ", "),
+}
+
+// acceptedByName are the vectors that fail by their status alone, which can be
+// accepted by name.
+func acceptedByName(t testing.TB) []real {
+	var list []real
+	for _, r := range reals {
+		if p, quote, col, at := r.load(t); r.fails == "tcb" {
+			p.Policy = lenient
+			if ok, _ := appraise(p, quote, col, at); ok {
+				list = append(list, r)
+			}
+		}
+	}
+	if len(list) < 8 {
+		t.Fatalf("%d vectors are accepted by name, expected 8 or more", len(list))
+	}
+	return list
+}
+
+// Parts of one platform's evidence in the place of another's.
+func TestCrossSplices(t *testing.T) {
+	good := append(accepted(), acceptedByName(t)...)
+	tried := 0
+	for _, r := range good {
+		p, quote, col, at := r.load(t)
+		p.Policy = lenient
+		for _, o := range good {
+			_, otherQuote, otherCol, _ := o.load(t)
+			if o.tee() != r.tee() || o.name == r.name {
+				continue
+			}
+			for name, q := range splices(t, quote, otherQuote) {
+				tried++
+				if ok, v := appraise(p, q, col, at); ok {
+					t.Errorf("%s with %s of %s: accepted: %v", r.name, name, o.name, v)
+				}
+			}
+			if o.collateral == r.collateral {
+				continue
+			}
+			for i := range col {
+				spliced := slices.Clone(col)
+				spliced[i] = otherCol[i]
+				ok, v := appraise(p, quote, spliced, at)
+				if ok && !harmless(r, o, spliced[i], at) {
+					t.Errorf("%s with entry %d of %s: accepted: %v", r.name, i, o.collateral, v)
+				}
+				tried++
+			}
+		}
+	}
+	if tried < 500 {
+		t.Errorf("%d splices tried", tried)
+	}
+}
+
+// harmless says whether an entry of another set may stand in: Intel's chains are
+// the same in all sets, and lists and identities of the same kind may be used
+// while they are valid, as may a TCB info of the same platform model.
+func harmless(r, o real, e attest.Evidence, at time.Time) bool {
+	switch e.MediaType {
+	case attest.MediaTypePEMChain, attest.MediaTypeCRL, attest.MediaTypeIntelQEIdentity:
+		return true // the row of the dates has passed
+	case attest.MediaTypeIntelTCBInfo:
+		model := func(x real) string { return strings.Split(x.collateral, "/")[2][:12] }
+		return model(r) == model(o)
+	}
+	return false
+}
+
+// splices replaces each part of quote with that of other.
+func splices(t testing.TB, quote, other []byte) map[string][]byte {
+	t.Helper()
+	a, b := clonedQuote(t, quote), clonedQuote(t, other)
+	out := map[string][]byte{}
+	for _, x := range []struct {
+		name string
+		from []byte
+		to   []byte
+	}{
+		{"the body", b.signed[headerSize:], a.signed[headerSize:]}, {"the header", b.signed[:headerSize], a.signed[:headerSize]},
+		{"the signature", b.signature, a.signature}, {"the attestation key", b.key, a.key},
+		{"the QE report", b.qeReport, a.qeReport}, {"the QE signature", b.qeSig, a.qeSig},
+		{"the QE authentication data", b.qeAuth, a.qeAuth}, {"the certificates", b.certData, a.certData},
+	} {
+		if len(x.from) != len(x.to) || bytes.Equal(x.from, x.to) {
+			continue
+		}
+		saved := bytes.Clone(x.to)
+		copy(x.to, x.from)
+		out[x.name] = rebuild(a)
+		copy(x.to, saved)
+	}
+	return out
+}
+
+func clonedQuote(t testing.TB, b []byte) *Quote {
+	t.Helper()
+	q, err := ParseQuote(bytes.Clone(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return q
+}
+
+// rebuild writes the quote again from its parts.
+func rebuild(q *Quote) []byte {
+	inner := slices.Concat(q.qeReport, q.qeSig, binary.LittleEndian.AppendUint16(nil, uint16(len(q.qeAuth))), q.qeAuth,
+		binary.LittleEndian.AppendUint16(nil, q.certType), binary.LittleEndian.AppendUint32(nil, uint32(len(q.certData))), q.certData)
+	data := slices.Concat(q.signature, q.key)
+	if q.Version >= 4 {
+		data = binary.LittleEndian.AppendUint16(data, certQEReport)
+		data = binary.LittleEndian.AppendUint32(data, uint32(len(inner)))
+	}
+	data = append(data, inner...)
+	return slices.Concat(q.signed, binary.LittleEndian.AppendUint32(nil, uint32(len(data))), data, q.Trailing)
+}
+
+func TestInvariant4HostileInputIsBounded_Quote(t *testing.T) {
+	for _, r := range reals {
+		quote := file(t, r.name+".quote.bin")
+		q, err := ParseQuote(quote)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(rebuild(q), quote) {
+			t.Errorf("%s: not the same bytes again", r.name)
+		}
+		for n := range len(quote) - len(q.Trailing) {
+			if q, err := ParseQuote(quote[:n]); err == nil || q != nil {
+				t.Fatalf("%s cut to %d bytes: taken", r.name, n)
+			}
+		}
+	}
+	// Lengths that promise more than there is, or less.
+	base := file(t, "tdx/v5-90c06f-td15.quote.bin")
+	q := clonedQuote(t, base)
+	sig := len(q.signed)
+	auth := sig + 4 + signatureSize + keySize + 6 + enclaveReportSize + signatureSize
+	for name, at := range map[string]int{
+		"body": headerSize + 2, "signature data": sig, "QE report": sig + 4 + signatureSize + keySize + 2, "certificates": auth + 2 + len(q.qeAuth) + 2,
+	} {
+		for _, d := range []uint32{1, ^uint32(0), 1 << 16, 1 << 31, 0xffff0000} {
+			b := bytes.Clone(base)
+			binary.LittleEndian.PutUint32(b[at:], binary.LittleEndian.Uint32(b[at:])+d)
+			if _, err := ParseQuote(b); err == nil {
+				t.Errorf("length of %s changed by %#x: taken", name, d)
+			}
+		}
+	}
+	for _, d := range []uint16{1, 0xffff, 0x8000} {
+		b := bytes.Clone(base)
+		binary.LittleEndian.PutUint16(b[auth:], binary.LittleEndian.Uint16(b[auth:])+d)
+		if _, err := ParseQuote(b); err == nil {
+			t.Errorf("length of the QE authentication data changed by %#x: taken", d)
+		}
+	}
+	for name, b := range map[string][]byte{
+		"nothing": nil, "100 MB": make([]byte, 100<<20), "one too long": append(bytes.Clone(base), make([]byte, maxQuote+1-len(base))...),
+	} {
+		if _, err := ParseQuote(b); err == nil {
+			t.Errorf("%s: taken", name)
+		}
+	}
+	twice := append(bytes.Clone(base), base...)
+	if q, err := ParseQuote(twice); err != nil || !bytes.Equal(q.Trailing, base) {
+		t.Errorf("twice: %v", err)
+	}
+	p, _, col, at := reals[13].load(t)
+	if ok, v := appraise(p, twice, col, at); ok || failures(v) != "format" {
+		t.Errorf("twice: failed rows %q", failures(v))
+	}
+}
+
+// The root's revocation list of the vendor's sample data: the right name, signed
+// by another key. And the root itself.
+func TestLookalikeRoot(t *testing.T) {
+	lookalike := attest.Evidence{MediaType: attest.MediaTypeCRL, Value: file(t, "tdx/bad-lookalike-root.crl.der")}
+	rootPEM := attest.Evidence{MediaType: attest.MediaTypePEMChain, Value: file(t, "tdx/bad-lookalike-root.pem")}
+	for _, r := range accepted() {
+		p, quote, col, at := r.load(t)
+		replaced := slices.Clone(col)
+		for i, e := range replaced {
+			if e.MediaType == attest.MediaTypeCRL {
+				replaced[i] = lookalike
+				break
+			}
+		}
+		for name, x := range map[string]struct {
+			col  attest.Collateral
+			row  string
+			seen string
+		}{
+			"list in place":   {replaced, "revocation", "not signed by the issuer it names"},
+			"list beside":     {append(slices.Clone(col), lookalike), "revocation", "two different lists"},
+			"root beside":     {append(slices.Clone(col), rootPEM), "chain", "a foreign root"},
+			"a signed number": {swap(col, attest.MediaTypeIntelTCBInfo, numbersAsInfo(t)), "tcb-info", "TCB info"},
+		} {
+			ok, v := appraise(p, quote, x.col, at)
+			if ok || row(v, x.row).Outcome != attest.Fail || !strings.Contains(row(v, x.row).Seen, x.seen) {
+				t.Errorf("%s, %s: failed rows %q, %q", r.name, name, failures(v), row(v, x.row).Seen)
+			}
+		}
+	}
+}
+
+// numbersAsInfo puts another document of Intel's TCB signer into the frame of a
+// TCB info; the signature covers the body only and still verifies.
+func numbersAsInfo(t testing.TB) []byte {
+	t.Helper()
+	return bytes.Replace(file(t, "tdx/tcb-evaluation-data-numbers-2025-10.json"), []byte("tcbEvaluationDataNumbers"), []byte("tcbInfo"), 1)
+}
+
+func TestStrictPEM(t *testing.T) {
+	block, _ := pem.Decode(file(t, "tdx/bad-lookalike-root.pem"))
+	good := string(pem.EncodeToMemory(block))
+	for name, x := range map[string]struct {
+		text string
+		n    int
+	}{
+		"one": {good, 1}, "two": {good + good, 2}, "crlf": {strings.ReplaceAll(good, "\n", "\r\n"), 1},
+		"NULs after": {good + "\x00\x00", 1}, "no last line end": {strings.TrimSpace(good), 1}, "no line ends between": {strings.TrimSpace(good) + strings.TrimSpace(good), 2},
+		"nothing": {"", 0}, "NULs": {"\x00", 0}, "text before": {"x" + good, 0}, "text after": {good + "x", 0}, "space": {" " + good, 0},
+		"NUL between": {good + "\x00" + good, 0}, "no end": {good[:len(good)-5], 0}, "headers": {strings.Replace(good, "\n", "\nA: b\n\n", 1), 0},
+		"other type": {strings.ReplaceAll(good, "CERTIFICATE", "PRIVATE KEY"), 0}, "space within": {strings.Replace(good, "M", " ", 1), 0},
+		"stray bits": {strayBits(good), 0}, "17": {strings.Repeat(good, 17), 0}, "long": {strings.Replace(good, "\n", "\n"+strings.Repeat("A", 20000), 1), 0},
+	} {
+		ders, err := splitPEM([]byte(x.text))
+		if len(ders) != x.n || (err == nil) != (x.n > 0) {
+			t.Errorf("%s: %d certificates, %v, expected %d", name, len(ders), err, x.n)
+		}
+		for _, der := range ders {
+			if !bytes.Equal(der, block.Bytes) {
+				t.Errorf("%s: another certificate", name)
+			}
+		}
+	}
+}
+
+// strayBits gives another spelling of the same base64, which encoding/pem takes.
+func strayBits(text string) string {
+	i := strings.Index(text, "=\n-----END")
+	if i < 0 {
+		return "no padding in " + text
+	}
+	if text[i-1] == '=' {
+		i--
+	}
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+	b := []byte(text)
+	b[i-1] = alphabet[strings.IndexByte(alphabet, b[i-1])^1]
+	return string(b)
+}
+
+// The cache remembers good signatures by their exact bytes, and nothing else.
+func TestCache(t *testing.T) {
+	v := dcaptest.New(t)
+	message := []byte("message")
+	sig := v.Raw(v.PCK, message)
+	c := NewCache(2)
+	check := func(want bool, m, s []byte) {
+		t.Helper()
+		if got := c.verifyRaw(&v.PCK.PublicKey, m, s); got != want {
+			t.Errorf("verify %q: %v", m, got)
+		}
+	}
+	check(true, message, sig)
+	check(true, message, sig)
+	for i := range sig {
+		bad := bytes.Clone(sig)
+		bad[i] ^= 1
+		check(false, message, bad)
+	}
+	check(false, []byte("massage"), sig)
+	check(false, message, sig[:63])
+	check(false, message, append(bytes.Clone(sig), 0))
+	if c.verifyRaw(&v.CA.PublicKey, message, sig) || c.verifyASN1(&v.PCK.PublicKey, message, sig) || c.verifyRaw(nil, message, sig) {
+		t.Error("verified with another key, form or none")
+	}
+	if len(c.good) != 1 || len(c.ring) != 1 {
+		t.Errorf("%d and %d entries, expected 1", len(c.good), len(c.ring))
+	}
+	for i := range 10 {
+		m := []byte{byte(i)}
+		check(true, m, v.Raw(v.PCK, m))
+	}
+	if len(c.good) != 2 || len(c.ring) != 2 {
+		t.Errorf("%d and %d entries, expected 2", len(c.good), len(c.ring))
+	}
+	for n, want := range map[int]int{-1: 1, 0: 1, 5: 5, MaxCacheEntries + 1: MaxCacheEntries} {
+		if got := NewCache(n).size; got != want {
+			t.Errorf("cache of %d entries has room for %d", n, got)
+		}
+	}
+	zero := &Cache{} // not made by NewCache: remembers nothing, and still works
+	if !zero.verifyRaw(&v.PCK.PublicKey, message, sig) || len(zero.good) != 0 {
+		t.Error("zero cache")
+	}
+}
+
+// With everything cached, dates, revocation and policy still count.
+func TestCacheHoldsNoVerdict(t *testing.T) {
+	for _, r := range accepted() {
+		p, quote, col, at := r.load(t)
+		p.Cache = NewCache(100)
+		if ok, v := appraise(p, quote, col, at); !ok {
+			t.Fatal(v.Err())
+		}
+		if ok, v := appraise(p, quote, col, at.AddDate(0, 6, 0)); ok || failures(v) != "dates" {
+			t.Errorf("%s: half a year later: failed rows %q", r.name, failures(v))
+		}
+		if ok, v := appraise(p, quote, swap(col, attest.MediaTypeCRL, nil), at); ok || failures(v) != "revocation" {
+			t.Errorf("%s: without lists: failed rows %q", r.name, failures(v))
+		}
+	}
+}
+
+func TestConverge(t *testing.T) {
+	all := []Status{UpToDate, SWHardeningNeeded, ConfigurationNeeded, ConfigurationAndSWHardeningNeeded, OutOfDate, OutOfDateConfigurationNeeded,
+		TDRelaunchAdvised, TDRelaunchAdvisedConfigurationNeeded, Revoked, NotSupported}
+	for _, p := range all {
+		for _, part := range []Status{UpToDate, OutOfDate, Revoked, NotSupported} {
+			got := converge(p, part)
+			want := p
+			switch {
+			case p == NotSupported || part == NotSupported:
+				want = NotSupported
+			case p == Revoked || part == Revoked:
+				want = Revoked
+			case part == OutOfDate && (p == UpToDate || p == SWHardeningNeeded):
+				want = OutOfDate
+			case part == OutOfDate && (p == ConfigurationNeeded || p == ConfigurationAndSWHardeningNeeded):
+				want = OutOfDateConfigurationNeeded
+			}
+			if got != want || got == UpToDate && (p != UpToDate || part != UpToDate) {
+				t.Errorf("%s with a part %s: %s, expected %s", p, part, got, want)
+			}
+		}
+		if ok, _ := (Policy{}).accepts(p, nil); ok != (p == UpToDate) {
+			t.Errorf("%s: the zero policy accepts it: %v", p, ok)
+		}
+		if ok, _ := (Policy{Statuses: all}).accepts(p, nil); ok == (p == Revoked || p == NotSupported) {
+			t.Errorf("%s: accepted by name: %v", p, ok)
+		}
+		if remedy(p) == "" {
+			t.Errorf("%s: no remedy", p)
+		}
+	}
+	if ok, _ := (Policy{Statuses: []Status{"Fine", ""}}).accepts("Fine", nil); ok {
+		t.Error("an unknown status accepted by name")
+	}
+}

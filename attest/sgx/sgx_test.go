@@ -1,0 +1,234 @@
+// Copyright The Enarx in Go Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sgx
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/attest/internal/dcap"
+	"github.com/enarx/enarx-go/attest/internal/dcap/dcaptest"
+)
+
+func expected() attest.Expected {
+	return attest.Expected{
+		ReportData: dcaptest.ReportData, HostData: dcaptest.HostData,
+		Measurements: []attest.ReferenceValue{{Platform: attest.PlatformSGX, Measurement: dcaptest.MREnclave[:], Release: "test", Source: "the test"}},
+	}
+}
+
+func evidence(quote []byte) attest.Evidence {
+	return attest.Evidence{MediaType: attest.MediaTypeSGX, Value: quote}
+}
+
+// under is the verifier under a throw-away root.
+func under(v *dcaptest.Vendor, o Options) attest.Verifier {
+	return newVerifier(o, dcap.NewRoot(&v.Root.PublicKey, "the test"))
+}
+
+// failures are the names of the failed rows.
+func failures(v attest.Verdict) string {
+	var names []string
+	for _, r := range v {
+		if r.Outcome == attest.Fail {
+			names = append(names, strings.TrimPrefix(r.Check, "sgx."))
+		}
+	}
+	return strings.Join(names, " ")
+}
+
+func row(v attest.Verdict, name string) attest.Row {
+	for _, r := range v {
+		if r.Check == "sgx."+name {
+			return r
+		}
+	}
+	return attest.Row{}
+}
+
+var signer = Signer{MRSigner: dcaptest.MRSigner, ProductID: dcaptest.ProductID, MinSVN: dcaptest.SVN}
+
+func TestGoodEnclave(t *testing.T) {
+	v := dcaptest.New(t)
+	for _, version := range []uint16{3, 4, 5} {
+		s := dcaptest.SGX()
+		s.Version = version
+		set := v.Make(s)
+		exp := expected()
+		exp.MinTCB = map[string]uint64{"pcesvn": 11}
+		for _, o := range []Options{{}, {Signer: &signer}} {
+			c, verdict := under(v, o).Verify(evidence(set.Quote), set.Collateral, exp, dcaptest.Made)
+			if c == nil {
+				t.Fatalf("version %d: %v", version, verdict.Err())
+			}
+			if !c.Verified() || c.Platform != attest.PlatformSGX || c.Simulated || c.Debug || !bytes.Equal(c.Measurement, dcaptest.MREnclave[:]) ||
+				!bytes.Equal(c.HostData, dcaptest.HostData[:]) || c.ReportData != dcaptest.ReportData || c.TCB["sgx01"] != 3 || c.TCB["tdx01"] != 0 || len(c.ChipID) != 16 {
+				t.Errorf("version %d: claims %+v", version, c)
+			}
+			for _, r := range verdict {
+				if !strings.HasPrefix(r.Check, "sgx.") || r.Outcome != attest.Pass && r.Outcome != attest.Skipped || r.Source == "" || r.Expected == "" || r.Seen == "" {
+					t.Errorf("version %d: row %+v", version, r)
+				}
+			}
+			want := attest.Skipped
+			if o.Signer != nil {
+				want = attest.Pass
+			}
+			for name, outcome := range map[string]attest.Outcome{"signer": want, "miscselect": attest.Skipped, "xfrm": attest.Skipped, "isv": attest.Skipped} {
+				if row(verdict, name).Outcome != outcome {
+					t.Errorf("version %d: row %s reads %q, expected %q", version, name, row(verdict, name).Outcome, outcome)
+				}
+			}
+		}
+		if c, verdict := New(Options{}).Verify(evidence(set.Quote), set.Collateral, exp, dcaptest.Made); c != nil || !strings.HasPrefix(failures(verdict), "chain ") {
+			t.Errorf("version %d: a throw-away root is accepted in production: %q", version, failures(verdict))
+		}
+	}
+}
+
+func TestRefused(t *testing.T) {
+	v := dcaptest.New(t)
+	for _, x := range []struct {
+		name, fails string
+		at          int
+		b           []byte
+	}{
+		{"debug", "debug", dcaptest.EnclaveAttributes, []byte{0x87}},
+		{"not initialised", "attributes", dcaptest.EnclaveAttributes, []byte{0x84}},
+		{"32-bit", "attributes", dcaptest.EnclaveAttributes, []byte{0x81}},
+		{"unknown attribute", "attributes", dcaptest.EnclaveAttributes + 7, []byte{0x80}},
+		{"no KSS", "kss", dcaptest.EnclaveAttributes, []byte{0x05}},
+		{"MRENCLAVE", "measurement", dcaptest.EnclaveMeasurement, []byte{0}},
+		{"MRSIGNER", "signer", dcaptest.EnclaveSigner + 31, []byte{0}},
+		{"ISVPRODID", "signer", dcaptest.EnclaveProdID, []byte{8}},
+		{"older ISVSVN", "signer", dcaptest.EnclaveSVN, []byte{2}},
+		{"newer ISVSVN", "", dcaptest.EnclaveSVN, []byte{0, 1}},
+		{"CONFIGID", "host-data", dcaptest.EnclaveConfigID, []byte{0}},
+		{"CONFIGID beyond the digest", "host-data", dcaptest.EnclaveConfigID + 63, []byte{1}},
+		{"report data", "report-data", dcaptest.EnclaveReportData + 63, []byte{0}},
+		{"CONFIGSVN", "", dcaptest.EnclaveSVN + 2, []byte{5}},
+		{"provisioning key", "", dcaptest.EnclaveAttributes, []byte{0x95}},
+	} {
+		s := dcaptest.SGX()
+		s.Body = func(b []byte) { copy(b[x.at:], x.b) }
+		set := v.Make(s)
+		c, verdict := under(v, Options{Signer: &signer}).Verify(evidence(set.Quote), set.Collateral, expected(), dcaptest.Made)
+		if failures(verdict) != x.fails || (c != nil) != (x.fails == "") {
+			t.Errorf("%s: failed rows %q, expected %q: %v", x.name, failures(verdict), x.fails, verdict.Err())
+		}
+		if x.fails != "" && row(verdict, x.fails).Todo == "" {
+			t.Errorf("%s: nothing to do", x.name)
+		}
+	}
+}
+
+func TestExpectations(t *testing.T) {
+	v := dcaptest.New(t)
+	set := v.Make(dcaptest.SGX())
+	for _, x := range []struct {
+		name, fails string
+		edit        func(*attest.Expected)
+	}{
+		{"no report data", "report-data", func(e *attest.Expected) { e.ReportData = [64]byte{} }},
+		{"no host data", "host-data", func(e *attest.Expected) { e.HostData = [32]byte{} }},
+		{"no measurement", "measurement", func(e *attest.Expected) { e.Measurements = nil }},
+		{"MRSIGNER as the measurement", "measurement", func(e *attest.Expected) { e.Measurements[0].Measurement = dcaptest.MRSigner[:] }},
+		{"short measurement", "measurement", func(e *attest.Expected) { e.Measurements[0].Measurement = dcaptest.MREnclave[:31] }},
+		{"measurement of another platform", "measurement", func(e *attest.Expected) { e.Measurements[0].Platform = "tdx" }},
+		{"higher evaluation", "tcb-floor", func(e *attest.Expected) { e.MinTCB = map[string]uint64{"evaluation": 19} }},
+		{"TDX component", "tcb-floor", func(e *attest.Expected) { e.MinTCB = map[string]uint64{"tdx01": 0} }},
+		{"nothing", "measurement host-data report-data", func(e *attest.Expected) { *e = attest.Expected{} }},
+	} {
+		exp := expected()
+		x.edit(&exp)
+		c, verdict := under(v, Options{}).Verify(evidence(set.Quote), set.Collateral, exp, dcaptest.Made)
+		if c != nil || failures(verdict) != x.fails {
+			t.Errorf("%s: failed rows %q, expected %q", x.name, failures(verdict), x.fails)
+		}
+	}
+	zero := dcaptest.SGX()
+	zero.Body = func(b []byte) { clear(b[dcaptest.EnclaveConfigID : dcaptest.EnclaveConfigID+64]) }
+	set = v.Make(zero)
+	exp := expected()
+	exp.HostData = [32]byte{}
+	if c, verdict := under(v, Options{}).Verify(evidence(set.Quote), set.Collateral, exp, dcaptest.Made); c != nil || failures(verdict) != "host-data" {
+		t.Errorf("no CONFIGID: failed rows %q", failures(verdict))
+	}
+}
+
+func TestOptionsAreCopied(t *testing.T) {
+	v := dcaptest.New(t)
+	set := v.Make(dcaptest.SGX())
+	s := signer
+	verifier := under(v, Options{Signer: &s, Cache: NewCache(10)})
+	s.ProductID++
+	if c, verdict := verifier.Verify(evidence(set.Quote), set.Collateral, expected(), dcaptest.Made); c == nil {
+		t.Errorf("options changed after New: %v", verdict.Err())
+	}
+	if verifier.Platform() != "sgx" || len(verifier.MediaTypes()) != 1 || verifier.MediaTypes()[0] != attest.MediaTypeSGX {
+		t.Errorf("%s %v", verifier.Platform(), verifier.MediaTypes())
+	}
+}
+
+func TestFormats(t *testing.T) {
+	v := dcaptest.New(t)
+	td, enclave := v.Make(dcaptest.Spec{}), v.Make(dcaptest.SGX())
+	for name, x := range map[string]struct {
+		ev  attest.Evidence
+		col attest.Collateral
+	}{
+		"nothing": {}, "no value": {evidence(nil), enclave.Collateral},
+		"quote of a TD": {evidence(td.Quote), td.Collateral}, "TDX media type": {attest.Evidence{MediaType: attest.MediaTypeTDX, Value: enclave.Quote}, enclave.Collateral},
+		"one short": {evidence(enclave.Quote[:len(enclave.Quote)-1]), enclave.Collateral}, "one long": {evidence(append(bytes.Clone(enclave.Quote), 1)), enclave.Collateral},
+		"twice": {evidence(append(bytes.Clone(enclave.Quote), enclave.Quote...)), enclave.Collateral}, "huge": {evidence(make([]byte, 4<<20)), enclave.Collateral},
+	} {
+		c, verdict := under(v, Options{}).Verify(x.ev, x.col, expected(), dcaptest.Made)
+		if c != nil || !strings.HasPrefix(failures(verdict), "format") {
+			t.Errorf("%s: failed rows %q", name, failures(verdict))
+		}
+	}
+}
+
+// Real enclaves are refused for what they are: none was started for us.
+func TestRealEnclaves(t *testing.T) {
+	const dir = "../internal/dcap/testdata/sgx"
+	file := func(name string) []byte {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	for _, x := range []struct{ name, collateral, crl, at, fails string }{
+		{"v3-00a067-phala", "00a067110000-2025-06", "pck-processor.crl.der", "2025-06-25", "tcb kss host-data"},
+		{"v3-00606a-occlum-debug", "00606a000000-2025-08", "pck-platform.crl.der", "2025-09-01", "tcb debug kss host-data"},
+		{"v3-00606a-enarx-xeon", "00606a000000-2025-08", "pck-platform.crl.der", "2025-09-01", "tcb kss host-data"},
+		{"v3-00906e-mobilecoin", "00906ed50000-2025-01", "pck-processor.crl.der", "2025-02-05", "tcb kss host-data report-data"},
+	} {
+		c := "collateral/" + x.collateral + "/"
+		col := attest.Collateral{
+			{MediaType: attest.MediaTypePEMChain, Value: file(c + "tcb-signing-chain.pem")}, {MediaType: attest.MediaTypeCRL, Value: file(c + "root.crl.der")},
+			{MediaType: attest.MediaTypeCRL, Value: file(c + x.crl)}, {MediaType: attest.MediaTypeIntelTCBInfo, Value: file(c + "tcbinfo.json")},
+			{MediaType: attest.MediaTypeIntelQEIdentity, Value: file(c + "qeidentity.json")},
+		}
+		at, err := time.Parse("2006-01-02", x.at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		quote := file(x.name + ".quote.bin")
+		q, err := dcap.ParseQuote(quote)
+		if err != nil {
+			t.Fatal(err)
+		}
+		exp := attest.Expected{ReportData: q.Enclave.ReportData, Measurements: []attest.ReferenceValue{{Platform: "sgx", Measurement: q.Enclave.MREnclave[:]}}}
+		if claims, verdict := New(Options{}).Verify(evidence(quote), col, exp, at); claims != nil || failures(verdict) != x.fails {
+			t.Errorf("%s: failed rows %q, expected %q", x.name, failures(verdict), x.fails)
+		}
+	}
+}
