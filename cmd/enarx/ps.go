@@ -48,7 +48,11 @@ func newPsCmd(a *app) *cobra.Command {
 		Short: "List your deployments and what their hosts say about them",
 		Long: `List the deployments whose owner files are in your configuration directory, with
 the state that their hosts tell. That state is hearsay; inspect asks the Keep.
-With --host list all Keeps of one agent instead.`,
+With --host list all Keeps of one agent instead.
+
+--prune puts away the owner files of deployments that their hosts know no longer:
+a host may say so of a Keep that runs on, so the key in the file is kept, in
+NAME.owner.pruned beside it. Delete it when you know better.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			a.ui.jsonErrors = asJSON
@@ -59,7 +63,7 @@ With --host list all Keeps of one agent instead.`,
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	c.Flags().BoolVar(&prune, "prune", false, "remove the owner files of deployments that their hosts no longer know")
+	c.Flags().BoolVar(&prune, "prune", false, "put away, as NAME.owner.pruned, the owner files of deployments that their hosts no longer know")
 	c.Flags().StringVar(&host, "host", "", "list the Keeps of the agent at `URL`")
 	reach.add(c)
 	return c
@@ -104,9 +108,32 @@ func (a *app) ps(ctx context.Context, asJSON, prune bool) error {
 	}
 	wg.Wait()
 	if prune {
-		entries = slices.DeleteFunc(entries, func(e psEntry) bool { return e.State == "gone" && os.Remove(e.Owner) == nil })
+		entries = slices.DeleteFunc(entries, a.pruneOne)
 	}
 	return a.showPs(entries, asJSON)
+}
+
+// prunedSuffix follows the name of an owner file that ps no longer lists.
+const prunedSuffix = ".pruned"
+
+// pruneOne puts an owner file away if the host does not know its Keep. It never
+// deletes one: the host's word must not cost the owner the only key.
+func (a *app) pruneOne(e psEntry) bool {
+	if e.State != "gone" {
+		return false
+	}
+	away := e.Owner + prunedSuffix
+	// Link refuses to replace what is there.
+	err := os.Link(e.Owner, away)
+	if err == nil {
+		err = os.Remove(e.Owner)
+	}
+	if err != nil {
+		a.ui.warningf("putting %s away: %v", e.Owner, err)
+		return false
+	}
+	a.ui.notef("%s is put away; its key is still in %s", e.Name, away)
+	return true
 }
 
 func psOne(ctx context.Context, o *ownerFile) psEntry {
