@@ -196,6 +196,7 @@ func TestVectorsRefused(t *testing.T) {
 		"VCEK given as a list":           {azure, attest.Collateral{attesttest.CRL(file(t, "milan-v2-azure.vcek.der"))}, "chain signature"},
 		"intermediate of another's line": {azure, with(azure, "milan-v2-azure.vcek.der", "genoa-ask-20001-revoked.der", "milan-2025-05-06.crl.der"), ""},
 		"two lists, one of them old":     {azure, with(azure, "milan-v2-azure.vcek.der", "milan-2022-05-09.crl.der", "milan-2025-05-06.crl.der"), ""},
+		"lists of their own time":        {at(vectors[2], day(2022, 12, 1)), with(vectors[2], "milan-v2-enarx.vcek.der", "genoa-2022-10-31.crl.der", "milan-2022-05-09.crl.der"), ""},
 		"lists of two lines":             {azure, with(azure, "milan-v2-azure.vcek.der", "genoa-2024-10-23.crl.der", "milan-2025-05-06.crl.der"), ""},
 		"an old list, accepted":          {accept(azure), with(azure, "milan-v2-azure.vcek.der", "milan-2022-05-09.crl.der"), ""},
 	} {
