@@ -36,9 +36,35 @@ type keepRuntime struct {
 // genuine says that it is the one this enarx was built with.
 func (k *keepRuntime) genuine() bool { return hex.EncodeToString(k.Digest[:]) == keepDigest }
 
+// named says that the user has named this very file on the command line, and
+// with it accepted whatever it is.
+func (k *keepRuntime) named() bool { return k.Source == sourceFlag }
+
+// sourceFlag is the Source of a Keep runtime that --keep names.
+const sourceFlag = "--keep"
+
+// demandGenuine refuses a Keep runtime that is not the one this enarx was built
+// with, unless --keep names it: neither the environment nor a file that lies
+// beside enarx may choose what a workload and its secrets are given to, or what
+// a verdict is measured against.
+func (k *keepRuntime) demandGenuine() error {
+	if err := k.measure(); err != nil {
+		return err
+	}
+	switch {
+	case k.named() || k.genuine():
+		return nil
+	case keepDigest == "":
+		return failf(exitPlatform, "build enarx with make build; or name the file with --keep to accept it as it is",
+			"this enarx was built without the digest of its Keep runtime, so it cannot tell %s (%s) from another", k.Path, k.Source)
+	}
+	return failf(exitPlatform, "install both from one release; or name the file with --keep to accept it as it is",
+		"the Keep runtime %s (%s) has digest sha256:%x, expected sha256:%s, the one this enarx was built with", k.Path, k.Source, k.Digest, keepDigest)
+}
+
 // openKeep finds the Keep runtime: --keep, then ENARX_KEEP, then the file
 // "keep" beside enarx itself. The environment can choose the file and nothing
-// more: what a verdict demands is the built-in digest, never this one.
+// more: see demandGenuine.
 func (a *app) openKeep(flag string) (*keepRuntime, error) {
 	k, err := a.findKeep(flag)
 	if err != nil {
@@ -56,7 +82,7 @@ func (a *app) openKeep(flag string) (*keepRuntime, error) {
 // lets nobody write to a file that runs. It must call measure before it reads
 // Digest, and close instead of closing File.
 func (a *app) findKeep(flag string) (*keepRuntime, error) {
-	k := &keepRuntime{Path: flag, Source: "--keep"}
+	k := &keepRuntime{Path: flag, Source: sourceFlag}
 	if k.Path == "" {
 		k.Path, k.Source = a.getenv("ENARX_KEEP"), "ENARX_KEEP"
 	}

@@ -51,7 +51,7 @@ func (s *localSim) verifier() (attest.Verifier, error) {
 }
 
 // openLocalSim loads this user's throw-away root or makes one, which takes a
-// second or two.
+// second or two. The Keep runtime must have been measured.
 func openLocalSim(keep *keepRuntime) (*localSim, error) {
 	dir, err := stateDir()
 	if err != nil {
@@ -77,9 +77,6 @@ func openLocalSim(keep *keepRuntime) (*localSim, error) {
 		if auth, err = simhw.Load(saved); err != nil {
 			return nil, failf(exitInternal, "remove the file to have a new one made", "reading the throw-away root of sim in %s: %w", path, err)
 		}
-	}
-	if err := keep.measure(); err != nil {
-		return nil, err
 	}
 	return &localSim{authority: auth, measurement: sim.Measurement(keep.Digest)}, nil
 }

@@ -149,6 +149,9 @@ func (a *app) referenceEntry(f *referenceFlags) (measure.Entry, error) {
 		return e, err
 	}
 	k.File.Close()
+	if err := k.demandGenuine(); err != nil {
+		return e, err // a signature says more than "whatever lay there"
+	}
 	m := sim.Measurement(k.Digest)
 	e.Measurement = m[:]
 	return e, nil

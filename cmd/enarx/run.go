@@ -19,6 +19,7 @@ import (
 	"github.com/enarx/enarx-go/client"
 	"github.com/enarx/enarx-go/keep/session"
 	"github.com/enarx/enarx-go/loader"
+	"github.com/enarx/enarx-go/measure"
 )
 
 // runFlags are the flags of `enarx run`.
@@ -169,6 +170,9 @@ func (r *localRun) launch(ctx context.Context) (err error) {
 	}
 	go r.runtime.measure()
 	if r.platform == attest.PlatformSim {
+		if err := r.runtime.demandGenuine(); err != nil {
+			return err
+		}
 		if r.sim, err = openLocalSim(r.runtime); err != nil {
 			return err
 		}
@@ -253,7 +257,7 @@ func (r *localRun) session(ctx context.Context, signals <-chan syscall.Signal, r
 	if err := <-ready; err != nil {
 		return nil, err
 	}
-	if keepDigest != "" && !r.runtime.genuine() {
+	if !r.runtime.genuine() {
 		r.a.ui.warningf("the Keep runtime %s is not the one this enarx was built with", r.runtime.Path)
 	}
 	owner, err := session.NewOwnerKey()
@@ -282,9 +286,10 @@ func (r *localRun) session(ctx context.Context, signals <-chan syscall.Signal, r
 }
 
 // prepare does what has to be done before the workload is sent and needs no
-// Keep, while the Keep proves itself.
+// Keep, while the Keep proves itself. A foreign Keep runtime may have been
+// started by now, in its sandbox; nothing is given to it.
 func (r *localRun) prepare() error {
-	if err := r.runtime.measure(); err != nil {
+	if err := r.runtime.demandGenuine(); err != nil {
 		return err
 	}
 	if r.cache != nil {
@@ -318,11 +323,16 @@ func (r *localRun) demand() (client.Demand, error) {
 	if err != nil {
 		return d, err
 	}
-	m := sim.Measurement(r.runtime.Digest)
 	d.Verifiers = []attest.Verifier{v}
-	d.Measurements = []attest.ReferenceValue{{
-		Platform: attest.PlatformSim, Measurement: m[:], Release: version, Source: "the Keep runtime " + r.runtime.Source,
-	}}
+	if !r.runtime.named() {
+		digest, _ := keepSHA256()
+		d.Measurements = measure.Builtin(digest, version) // of no digest: nothing passes
+	} else {
+		m := sim.Measurement(r.runtime.Digest)
+		d.Measurements = []attest.ReferenceValue{{
+			Platform: attest.PlatformSim, Measurement: m[:], Release: "unknown", Source: "the Keep runtime that --keep names",
+		}}
+	}
 	d.Decide = func(c *attest.Claims, _ attest.Verdict) error {
 		if !c.Verified() || !c.Simulated {
 			return failf(exitInternal, "", "the appraisal of a sim Keep gave no simulated claims")
