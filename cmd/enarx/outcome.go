@@ -41,7 +41,8 @@ func (a *app) outcome(e *session.Exit) exitResult {
 		// A number from the Keep; 64 is the largest signal that there is.
 		return exitResult{By: "workload", Code: exitSignalBase + int(min(e.Code, 64)), Reason: "ended by " + signalName(e.Code)}
 	case session.EndStopped:
-		return exitResult{By: "workload", Code: exitSignalBase + int(unix.SIGTERM), Reason: "stopped by its owner"}
+		// By its owner, or by the host or a lost session: the Keep says which.
+		return exitResult{By: "workload", Code: exitSignalBase + int(unix.SIGTERM), Reason: "stopped: " + or(reason, "the Keep does not say why")}
 	case session.EndTimeout:
 		return exitResult{By: "enarx", Code: exitTimeout, Reason: or(reason, "the time limit of the run has passed"),
 			Hint: "raise it with --timeout or limits.timeout of Enarx.toml"}

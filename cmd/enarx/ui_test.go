@@ -120,6 +120,22 @@ func TestOutcomeNeverTurnsAFailureIntoSuccess(t *testing.T) {
 	}
 }
 
+// Only the Keep knows who stopped a workload; nobody else is blamed for it.
+func TestOutcomeSaysWhoStoppedIt(t *testing.T) {
+	a := &app{ui: newUI(&bytes.Buffer{})}
+	for reason, want := range map[string]string{
+		"its owner stopped it":                    "stopped: its owner stopped it",
+		"the host closed the sallyport":           "stopped: the host closed the sallyport",
+		"the session it was attached to was lost": "stopped: the session it was attached to was lost",
+		"lost\nenarx: all is well":                `stopped: lost\u000aenarx: all is well`,
+		"":                                        "stopped: the Keep does not say why",
+	} {
+		if r := a.outcome(&session.Exit{End: session.EndStopped, Reason: reason}); r.Reason != want || r.Code != 143 {
+			t.Errorf("%q: %+v, want %q", reason, r, want)
+		}
+	}
+}
+
 func TestWriteFileIsAllOrNothing(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "file")
