@@ -105,7 +105,7 @@ func TestInvariant12NothingHalfDone_RecordComesFirst(t *testing.T) {
 func TestInvariant12NothingHalfDone_StartFails(t *testing.T) {
 	t.Run("loader", func(t *testing.T) {
 		l := &fakeLoader{onStart: func(loader.Spec) error { return errors.New("no more namespaces") }}
-		checkFailedStart(t, l, nil, api.CodeStartFailed, "no more namespaces")
+		checkFailedStart(t, l, nil, api.CodeStartFailed, "")
 	})
 	t.Run("silent Keep", func(t *testing.T) {
 		l := &fakeLoader{script: func(ctx context.Context, k *sallyport.Keep) { k.Close() }}

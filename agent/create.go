@@ -216,15 +216,16 @@ func (a *Agent) admit(req api.CreateRequest, name [32]byte) (*keep, *problem) {
 	return k, nil
 }
 
-// startProblem words a failed start for the caller. Details of the host stay
-// in the log: callers are not its operators.
-func startProblem(err error) *problem {
+// startProblem words a failed start for the caller. Of the cause it gets the
+// kind and a reference: paths, errors of the loader and words of a Keep stay in
+// the log, under the Keep's id, for callers are not the host's operators.
+func startProblem(id string, err error) *problem {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS) {
 		return fail(api.CodeStateWrite, "the agent cannot write its state, so it starts no Keep").
-			saw(errnoText(err), "room in the state directory").after(30).do("the host's operator has to make room; or use another host")
+			saw(errnoText(err), "room in the state directory").after(30).do("the host's operator has to make room, and finds more in the agent's log under keep=" + id + "; or use another host")
 	}
-	return fail(api.CodeStartFailed, "the Keep did not start").saw(shorten(err.Error()), "").
-		after(5).do("try again; if it persists, the host's operator finds more in the agent's log")
+	return fail(api.CodeStartFailed, "the Keep did not start").
+		after(5).do("try again; if it persists, the host's operator finds the cause in the agent's log under keep=" + id)
 }
 
 func errnoText(err error) string {

@@ -23,12 +23,12 @@ func (a *Agent) start(k *keep) *problem {
 	begin := a.now()
 	if err := a.launch(k); err != nil {
 		a.log.Error("Keep did not start", "keep", k.id, "platform", k.platform, "err", err)
-		k.kill(api.EndedByLoss, err.Error())
+		k.kill(api.EndedByLoss, "it did not start") // the cause is in the log only
 		a.finish(k)
 		a.mu.Lock()
 		delete(a.keeps, k.id) // nobody has its capability
 		a.mu.Unlock()
-		return startProblem(err)
+		return startProblem(k.id, err)
 	}
 	a.metrics.created.WithLabelValues(k.platform).Inc()
 	a.metrics.startSeconds.WithLabelValues(k.platform).Observe(a.now().Sub(begin).Seconds())
