@@ -10,12 +10,14 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/enarx/enarx-go/agent/api"
 )
@@ -26,22 +28,25 @@ type auth struct {
 	certs  bool       // client certificates are accepted
 }
 
-// loadTokens reads a token file; see Config.TokenFile.
+// loadTokens reads a token file; see Config.TokenFile. Everything is checked
+// on the file that is open, so that none can be put in its place in between.
 func loadTokens(path string) ([][32]byte, error) {
-	fi, err := os.Stat(path)
-	if err != nil {
-		return nil, fmt.Errorf("agent: token file: %w", err)
-	}
-	if fi.Mode().Perm()&0o007 != 0 {
-		return nil, fmt.Errorf("agent: token file %s has mode %04o and so can be used by everyone on this machine; run chmod 600 on it", path, fi.Mode().Perm())
-	}
-	// os.ReadFile would follow what the path now names; its size is bounded
-	// here, its mode was that of the same file unless its owner is at play.
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a FIFO must not hold the agent up
 	if err != nil {
 		return nil, fmt.Errorf("agent: token file: %w", err)
 	}
 	defer f.Close()
+	fi, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("agent: token file: %w", err)
+	}
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	if !ok || !fi.Mode().IsRegular() {
+		return nil, fmt.Errorf("agent: token file %s is a %s, expected a regular file", path, fi.Mode().Type())
+	}
+	if err := checkTokenFile(fi.Mode().Perm(), int(st.Uid), os.Geteuid()); err != nil {
+		return nil, fmt.Errorf("agent: token file %s %w", path, err)
+	}
 	b := make([]byte, maxTokenFile+1)
 	n, err := readFull(f, b)
 	if err != nil {
@@ -51,6 +56,24 @@ func loadTokens(path string) ([][32]byte, error) {
 		return nil, fmt.Errorf("agent: token file %s is larger than %d bytes", path, maxTokenFile)
 	}
 	return parseTokens(path, string(b[:n]))
+}
+
+// checkTokenFile judges mode and owner of a token file: who can write it can
+// call the agent, and who can read it too. One bit is let through: systemd
+// hands credentials to a service's user in files of root with an access list,
+// whose mask shows as read permission of the group.
+func checkTokenFile(mode fs.FileMode, owner, self int) error {
+	if owner != self && owner != 0 {
+		return fmt.Errorf("belongs to user %d, expected %d or root; change its owner", owner, self)
+	}
+	denied := fs.FileMode(0o077)
+	if owner == 0 && self != 0 {
+		denied &^= 0o040
+	}
+	if mode&denied != 0 {
+		return fmt.Errorf("has mode %04o and so can be used by others on this machine; run chmod 600 on it", mode)
+	}
+	return nil
 }
 
 func parseTokens(path, text string) ([][32]byte, error) {

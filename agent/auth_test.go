@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -258,14 +259,47 @@ func TestTokenFile(t *testing.T) {
 			t.Errorf("%s: %v", test.name, err)
 		}
 	}
-	f := writeToken(t, testToken)
-	os.Chmod(f, 0o644)
-	if _, err := loadTokens(f); err == nil || !strings.Contains(err.Error(), "chmod 600") {
-		t.Errorf("world-readable: %v", err)
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
 	}
-	os.Chmod(f, 0o640)
+	for _, path := range []string{fifo, t.TempDir()} {
+		if _, err := loadTokens(path); err == nil || !strings.Contains(err.Error(), "regular file") {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+// Whoever can write the token file, or read it, can call the agent.
+func TestTokenFileOfOthersIsRefused(t *testing.T) {
+	f := writeToken(t, testToken)
 	if _, err := loadTokens(f); err != nil {
-		t.Errorf("group-readable, as service managers hand credentials out: %v", err)
+		t.Fatal(err)
+	}
+	for bit := os.FileMode(1); bit < 0o100; bit <<= 1 {
+		if err := os.Chmod(f, 0o600|bit); err != nil {
+			t.Fatal(err)
+		}
+		// Without root the one bit that root's files may have is refused
+		// here as well, for the file is our own.
+		if _, err := loadTokens(f); err == nil || !strings.Contains(err.Error(), "chmod 600") {
+			t.Errorf("mode %04o: %v", 0o600|bit, err)
+		}
+	}
+	const us, them = 1000, 1001
+	for _, c := range []struct {
+		mode        os.FileMode
+		owner, self int
+		ok          bool
+	}{
+		{0o600, us, us, true}, {0o400, us, us, true}, {0o400, 0, us, true},
+		{0o440, 0, us, true}, // as systemd hands credentials out
+		{0o440, us, us, false}, {0o440, 0, 0, false}, {0o460, 0, us, false}, {0o420, 0, us, false}, {0o444, 0, us, false},
+		{0o600, them, us, false}, {0o600, us, 0, false}, {0o440, them, us, false},
+	} {
+		if err := checkTokenFile(c.mode, c.owner, c.self); (err == nil) != c.ok {
+			t.Errorf("mode %04o of user %d, read by user %d: %v", c.mode, c.owner, c.self, err)
+		}
 	}
 }
 

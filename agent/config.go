@@ -45,7 +45,10 @@ type Config struct {
 
 	// TokenFile holds the bearer tokens that are accepted, one per line,
 	// at least 32 characters each; empty lines and lines that begin with #
-	// are skipped. Others must not be able to read it.
+	// are skipped. Nobody else may read or write it: it is the agent's user's
+	// or root's, without permissions for group and others. The one exception
+	// is a file of root that its group may read, as systemd hands credentials
+	// to a service.
 	TokenFile string
 	// TLSCert and TLSKey are PEM files; with them the API speaks TLS 1.3.
 	TLSCert, TLSKey string
