@@ -178,11 +178,11 @@ func (s *Session) sendBundle(d Deployment) error {
 		return broke("while the bundle was being sent", err)
 	}
 	total := workload.PadmeSize(uint64(len(d.Bundle)))
-	zero := make([]byte, session.MaxPayload)
+	zero := make([]byte, session.StreamBatch)
 	for off := uint64(0); off < total; {
 		// Frames are full but for the last, so that sizes tell no more than
 		// the padded total does.
-		n := min(session.MaxPayload, total-off)
+		n := min(session.StreamBatch, total-off)
 		var p []byte
 		if off+n <= uint64(len(d.Bundle)) {
 			p = d.Bundle[off : off+n]
@@ -193,7 +193,7 @@ func (s *Session) sendBundle(d Deployment) error {
 			}
 			p = zero[:n]
 		}
-		if err := s.conn.WriteMessage(session.TypeData, p); err != nil {
+		if err := s.conn.WriteStream(session.TypeData, p); err != nil {
 			return broke("while the bundle was being sent", s.sayWhy(err))
 		}
 		off += n

@@ -332,7 +332,7 @@ func (k *Keep) pump(c *claimant, w *work, d *descriptors, r *running, in *stdin)
 		// there is in no log, and the record says so.
 		sink = func(t session.Type, p []byte) {
 			r.log.passed(len(p))
-			if err := c.conn.WriteMessage(t, p); err != nil {
+			if err := c.conn.WriteStream(t, p); err != nil {
 				k.requestStop(sessionLost)
 			}
 		}
@@ -355,7 +355,7 @@ func (k *Keep) pump(c *claimant, w *work, d *descriptors, r *running, in *stdin)
 
 // copyOut reads one output stream to its end.
 func copyOut(f *os.File, t session.Type, sink func(session.Type, []byte)) {
-	buf := make([]byte, session.MaxPayload)
+	buf := make([]byte, session.StreamBatch)
 	for {
 		n, err := f.Read(buf)
 		if n > 0 {

@@ -131,7 +131,7 @@ func (c *Conn) WriteMessage(t Type, p []byte) error {
 		if n < len(p) {
 			flags = flagMore
 		}
-		if err := c.writeFrame(t, flags, p[:n]); err != nil {
+		if err := c.writeFrames(t, flags, p[:n]); err != nil {
 			return err
 		}
 		p = p[n:]
@@ -141,11 +141,46 @@ func (c *Conn) WriteMessage(t Type, p []byte) error {
 	}
 }
 
-// writeFrame sends one padded frame. The caller holds wmu.
-func (c *Conn) writeFrame(t Type, flags byte, p []byte) error {
+// WriteStream sends p, bytes of a stream, as messages of one frame each. Two
+// full frames go into one write to the connection below: what carries them
+// works by the write more than by the byte.
+func (c *Conn) WriteStream(t Type, p []byte) error {
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	for len(p) > 0 {
+		n := min(len(p), StreamBatch)
+		if err := c.writeFrames(t, 0, p[:n]); err != nil {
+			return err
+		}
+		p = p[n:]
+	}
+	return nil
+}
+
+// writeFrames sends p in padded frames, which leave together. The caller holds
+// wmu.
+func (c *Conn) writeFrames(t Type, flags byte, p []byte) error {
 	if c.werr != nil {
 		return c.werr
 	}
+	c.out.hold()
+	var err error
+	for first := true; err == nil && (first || len(p) > 0); first = false {
+		n := min(len(p), MaxPayload)
+		err = c.sealFrame(t, flags, p[:n])
+		p = p[n:]
+	}
+	if ferr := c.out.release(); err == nil {
+		err = ferr
+	}
+	if err != nil {
+		c.werr = fmt.Errorf("attested channel: write: %w", err)
+	}
+	return c.werr
+}
+
+// sealFrame pads one frame and passes it to TLS.
+func (c *Conn) sealFrame(t Type, flags byte, p []byte) error {
 	size := classOf(len(p))
 	if cap(c.wbuf) < size {
 		c.wbuf = make([]byte, size)
@@ -154,15 +189,8 @@ func (c *Conn) writeFrame(t Type, flags byte, p []byte) error {
 	f[0], f[1], f[2], f[3] = byte(t), flags, 0, 0
 	binary.BigEndian.PutUint32(f[4:], uint32(len(p)))
 	clear(f[headerSize+copy(f[headerSize:], p):])
-	c.out.hold()
 	_, err := c.rw.Write(f)
-	if ferr := c.out.release(); err == nil {
-		err = ferr
-	}
-	if err != nil {
-		c.werr = fmt.Errorf("attested channel: write: %w", err)
-	}
-	return c.werr
+	return err
 }
 
 // ReadMessage reads one whole message of any type. The bytes are valid until

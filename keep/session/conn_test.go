@@ -79,6 +79,48 @@ func TestInvariant3HostSeesCiphertext_FrameSizes(t *testing.T) {
 	}
 }
 
+// A stream leaves in writes of one frame, or of a full one and another.
+func TestInvariant3HostSeesCiphertext_StreamSizes(t *testing.T) {
+	wire := func(frame int) int { return frame + recordOverhead*((frame+16<<10-1)/(16<<10)) }
+	allowed := map[int]bool{}
+	for _, s := range frameClasses {
+		allowed[wire(s)], allowed[wire(maxFrame)+wire(s)] = true, true
+	}
+	c, k, _, rk := sessions(t)
+	sizes := []int{0, 1, 248, 249, MaxPayload - 1, MaxPayload, MaxPayload + 1, StreamBatch - 1, StreamBatch, StreamBatch + 1, 5*MaxPayload + 17}
+	go func() {
+		for i, n := range sizes {
+			k.WriteStream(TypeStdout, bytes.Repeat([]byte{byte(i)}, n))
+		}
+		k.WriteMessage(TypeExit, nil)
+	}()
+	got := make([]int, len(sizes))
+	for last := 0; ; {
+		typ, p, err := c.ReadMessage()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if typ == TypeExit {
+			break
+		}
+		if len(p) == 0 || int(p[0]) < last || !bytes.Equal(p, bytes.Repeat(p[:1], len(p))) {
+			t.Fatalf("a message of %d bytes is out of order or mixed", len(p))
+		}
+		last = int(p[0])
+		got[last] += len(p)
+	}
+	if !slices.Equal(got, sizes) {
+		t.Errorf("bytes received: %v, sent: %v", got, sizes)
+	}
+	rk.mu.Lock()
+	defer rk.mu.Unlock()
+	for _, n := range rk.writes {
+		if !allowed[n] {
+			t.Errorf("a write of %d bytes reached the wire", n)
+		}
+	}
+}
+
 // readerOf takes messages until an error.
 func readerOf(c *Conn) io.Reader { return messageReader{c} }
 

@@ -16,6 +16,10 @@ const (
 	// MaxPayload is the most that one frame carries.
 	MaxPayload = maxFrame - headerSize
 
+	// StreamBatch is how many bytes of a stream leave together: two full
+	// frames, which with TLS around them fit into one frame of the sallyport.
+	StreamBatch = 2 * MaxPayload
+
 	// maxControl bounds a control message, which may take several frames.
 	// Evidence with a certificate chain and an event log is the largest.
 	maxControl = 1 << 20
