@@ -135,7 +135,7 @@ func (a *Agent) cleanOrphans() error {
 	}
 	kept := map[string]bool{}
 	for _, r := range records {
-		err := a.cleanOrphan(r)
+		err := a.cleanOrphan(r.Record)
 		result := "removed"
 		if err != nil {
 			result, kept[r.ID] = "left", true
@@ -144,7 +144,7 @@ func (a *Agent) cleanOrphans() error {
 			a.log.Info("removed a Keep of a former life", "keep", r.ID, "platform", r.Platform)
 		}
 		a.metrics.orphans.WithLabelValues(result).Inc()
-		a.emit(api.Event{Type: api.EventOrphan, Keep: r.ID, Platform: r.Platform, Reason: result})
+		a.emit(r.Caller, api.Event{Type: api.EventOrphan, Keep: r.ID, Platform: r.Platform, Reason: result})
 	}
 	return a.state.strays(kept)
 }
@@ -282,7 +282,7 @@ func (a *Agent) drain() {
 	a.mu.Lock()
 	a.draining = true
 	a.mu.Unlock()
-	a.emit(api.Event{Type: api.EventDraining})
+	a.emit(everyCaller, api.Event{Type: api.EventDraining})
 	a.stopKeeps(func(s api.State) bool { return rank(s) < rank(api.StateClaimed) })
 	limit := time.NewTimer(a.cfg.Limits.Drain)
 	defer limit.Stop()

@@ -4,16 +4,21 @@
 package agent
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/enarx/enarx-go/agent/api"
+	"github.com/enarx/enarx-go/client"
 	"github.com/enarx/enarx-go/loader"
+	"github.com/enarx/enarx-go/sallyport"
 )
 
 // What callers learn of the host and of each other.
@@ -68,4 +73,103 @@ func (b *syncBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.b.String()
+}
+
+// The attack: a tenant with a token of its own watches another tenant's Keeps,
+// in the list and in the event stream, from the start, from the past, and over
+// a restart of the agent.
+func TestCallersSeeOnlyTheirOwnKeeps(t *testing.T) {
+	cfg := testConfig(t, &fakeLoader{script: spoolingKeep})
+	second := strings.ToUpper(testToken)
+	cfg.TokenFile = writeToken(t, testToken+"\n"+second)
+	r := serve(t, cfg)
+	mine, theirs := r.client(client.Options{Token: testToken}), r.client(client.Options{Token: second})
+	a, b := r.create(mine), r.create(theirs)
+	eventually(t, "both Keeps have ended", func() bool { return r.count() == 0 })
+	listed := func(c *client.Client) string {
+		l, err := c.List(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ids []string
+		for _, k := range l {
+			ids = append(ids, k.ID)
+		}
+		return strings.Join(ids, " ")
+	}
+	if got := listed(mine); got != a.ID {
+		t.Errorf("the first caller is shown %q, expected %q", got, a.ID)
+	}
+	if got := listed(theirs); got != b.ID {
+		t.Errorf("the second caller is shown %q, expected %q", got, b.ID)
+	}
+	if got := keepsInEvents(t, r, theirs); got != b.ID {
+		t.Errorf("the second caller hears of %q, expected %q", got, b.ID)
+	}
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+
+	// An orphan of the first caller, and sealed records of both, are found by
+	// the agent's next life.
+	s, err := openState(cfg.StateDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	orphan := loader.Record{ID: newID(), Platform: "process", Made: time.Now()}
+	caller, ok := r.auth.match(testToken)
+	if !ok {
+		t.Fatal("the token is not known")
+	}
+	if err := s.recorder(caller)(orphan); err != nil {
+		t.Fatal(err)
+	}
+	s.close()
+	r = serve(t, cfg)
+	mine, theirs = r.client(client.Options{Token: testToken}), r.client(client.Options{Token: second})
+	if got := listed(mine); got != a.ID {
+		t.Errorf("after a restart the first caller is shown %q, expected %q", got, a.ID)
+	}
+	if got := listed(theirs); got != b.ID {
+		t.Errorf("after a restart the second caller is shown %q, expected %q", got, b.ID)
+	}
+	if got := keepsInEvents(t, r, mine); got != orphan.ID {
+		t.Errorf("the orphan's caller hears of %q, expected %q", got, orphan.ID)
+	}
+	if got := keepsInEvents(t, r, theirs); got != "" {
+		t.Errorf("another caller hears of %q", got)
+	}
+}
+
+// spoolingKeep leaves a sealed record and ends.
+func spoolingKeep(ctx context.Context, k *sallyport.Keep) {
+	if _, err := k.StartConfig(ctx); err == nil && k.Spool(ctx, []byte("sealed")) == nil {
+		k.Exit(ctx, sallyport.ExitEnded)
+	}
+}
+
+// keepsInEvents reads all events that a caller gets so far, and names the
+// Keeps in them, each once.
+func keepsInEvents(t *testing.T, r *running, c *client.Client) string {
+	t.Helper()
+	ev, err := c.Events(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ev.Close()
+	// A word for everybody marks the end of what there was.
+	r.emit(everyCaller, api.Event{Type: api.EventDraining})
+	var ids []string
+	for {
+		e, err := ev.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Type == api.EventDraining {
+			return strings.Join(ids, " ")
+		}
+		if e.Keep != "" && !slices.Contains(ids, e.Keep) {
+			ids = append(ids, e.Keep)
+		}
+	}
 }

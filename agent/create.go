@@ -124,7 +124,7 @@ func (a *Agent) create(ctx context.Context, caller string, req api.CreateRequest
 		a.mu.Unlock()
 		return a.repeat(ctx, at, name, req)
 	}
-	k, prob := a.admit(req, name)
+	k, prob := a.admit(caller, req, name)
 	if prob != nil {
 		a.mu.Unlock()
 		a.metrics.refused.WithLabelValues(string(prob.Code)).Inc()
@@ -186,7 +186,7 @@ func (a *Agent) capability(id string, name [32]byte) [32]byte {
 }
 
 // admit checks the limits and takes the Keep's share of them. a.mu is held.
-func (a *Agent) admit(req api.CreateRequest, name [32]byte) (*keep, *problem) {
+func (a *Agent) admit(caller string, req api.CreateRequest, name [32]byte) (*keep, *problem) {
 	now := a.now()
 	switch {
 	case a.draining:
@@ -204,7 +204,7 @@ func (a *Agent) admit(req api.CreateRequest, name [32]byte) (*keep, *problem) {
 			after(int(wait.Seconds()) + 1).do("wait as long as Retry-After says")
 	}
 	k := &keep{
-		id: newID(), platform: req.Platform, created: now.UTC(), claimBy: now.Add(a.cfg.Limits.Unclaimed).UTC(),
+		id: newID(), platform: req.Platform, caller: caller, created: now.UTC(), claimBy: now.Add(a.cfg.Limits.Unclaimed).UTC(),
 		vcpus: req.VCPUs, memory: req.MemoryClass, state: api.StateStarting, gone: make(chan struct{}),
 	}
 	c := a.capability(k.id, name)

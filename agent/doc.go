@@ -45,6 +45,12 @@
 // bearer tokens (Config.TokenFile) or client certificates (Config.ClientCA).
 // Only /v1/health and /v1/openapi.yaml need no authentication, and say nothing.
 //
+// The list of Keeps and the event stream show a caller the Keeps that it made
+// itself. A caller is a token, or a client certificate (a renewed one is another
+// caller), or, without authentication, everybody on the machine. Callers still
+// share one host: limits are for all of them together, and /metrics and the
+// gaps in the numbers of events tell each how busy the host is.
+//
 // Every operation on one Keep also needs its capability: 32 bytes that create
 // returned and of which the agent keeps the SHA-256. It stands for the right to
 // reach and to stop a Keep, not for any right to its contents. A create that is

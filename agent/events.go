@@ -13,11 +13,22 @@ import (
 	"github.com/enarx/enarx-go/agent/api"
 )
 
+// event is one with the caller who may see it.
+type event struct {
+	api.Event
+	caller string
+}
+
+// everyCaller stands for all callers. No caller has this name.
+const everyCaller = "*"
+
+func (e *event) visible(caller string) bool { return e.caller == caller || e.caller == everyCaller }
+
 // eventLog is the last maxEvents events. Readers have a position in it and no
 // queue of their own, so a slow one costs nothing and learns what it lost.
 type eventLog struct {
 	mu      sync.Mutex
-	ring    [maxEvents]api.Event
+	ring    [maxEvents]event
 	last    uint64        // number of the newest event; 0 before the first
 	changed chan struct{} // closed and replaced with every event
 	readers int
@@ -25,19 +36,19 @@ type eventLog struct {
 
 func newEventLog() *eventLog { return &eventLog{changed: make(chan struct{})} }
 
-func (l *eventLog) add(e api.Event) {
+func (l *eventLog) add(caller string, e api.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.last++
 	e.Seq = l.last
-	l.ring[l.last%maxEvents] = e
+	l.ring[l.last%maxEvents] = event{e, caller}
 	close(l.changed)
 	l.changed = make(chan struct{})
 }
 
 // after gives the events numbered above seq, how many of them are gone, and a
 // channel that is closed when there are more.
-func (l *eventLog) after(seq uint64) (events []api.Event, lost uint64, more <-chan struct{}) {
+func (l *eventLog) after(seq uint64) (events []event, lost uint64, more <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	// A number from the future belongs to a former life of the agent: its
@@ -72,14 +83,20 @@ func (l *eventLog) leave() {
 	l.mu.Unlock()
 }
 
-func (a *Agent) emit(e api.Event) {
+// emit tells one caller, or everyCaller. Keeps and their ends are their own
+// caller's business only.
+func (a *Agent) emit(caller string, e api.Event) {
 	e.Time = a.now().UTC()
-	a.events.add(e)
+	a.events.add(caller, e)
 }
 
 // serveEvents streams events as lines of JSON until the caller or the agent
 // goes.
 func (a *Agent) serveEvents(w http.ResponseWriter, r *http.Request, _ string) *problem {
+	caller, prob := a.auth.caller(r)
+	if prob != nil {
+		return prob
+	}
 	var seq uint64
 	if s := r.URL.Query().Get("after"); s != "" {
 		var err error
@@ -108,7 +125,7 @@ func (a *Agent) serveEvents(w http.ResponseWriter, r *http.Request, _ string) *p
 				return nil
 			}
 			for _, e := range events {
-				if !s.send(e) {
+				if e.visible(caller) && !s.send(e.Event) {
 					return nil
 				}
 			}

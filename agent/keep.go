@@ -24,6 +24,7 @@ type keep struct {
 	// Set once, before the Keep is visible to anyone.
 	id       string
 	platform string
+	caller   string // who asked for it, as auth.caller names callers
 	capHash  [32]byte
 	created  time.Time
 	claimBy  time.Time

@@ -19,7 +19,7 @@ import (
 // start brings an admitted Keep to life. When it returns a problem, nothing of
 // the Keep is left and its share of the limits is given back.
 func (a *Agent) start(k *keep) *problem {
-	a.emit(api.Event{Type: api.EventCreated, Keep: k.id, Platform: k.platform, State: api.StateStarting})
+	a.emit(k.caller, api.Event{Type: api.EventCreated, Keep: k.id, Platform: k.platform, State: api.StateStarting})
 	begin := a.now()
 	if err := a.launch(k); err != nil {
 		a.log.Error("Keep did not start", "keep", k.id, "platform", k.platform, "err", err)
@@ -48,7 +48,7 @@ func (a *Agent) launch(k *keep) error {
 	l, err := a.cfg.loader(k.platform).Start(ctx, loader.Spec{
 		ID: k.id, Keep: a.keepFile, StateDir: a.state.keepDir(k.id), VCPUs: k.vcpus, MemoryBytes: k.memory,
 		Stderr: keepStderr{a.log, k.id},
-	}, a.state.record)
+	}, a.state.recorder(k.caller))
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (a *Agent) launch(k *keep) error {
 	}
 	k.mu.Unlock()
 	if first {
-		a.emit(api.Event{Type: api.EventState, Keep: k.id, Platform: k.platform, State: api.StateEmpty})
+		a.emit(k.caller, api.Event{Type: api.EventState, Keep: k.id, Platform: k.platform, State: api.StateEmpty})
 	}
 	return nil
 }
@@ -109,7 +109,7 @@ func (a *Agent) newRelay(k *keep, cfg sallyport.StartConfig) *relay.Relay {
 func (a *Agent) onLog(k *keep, code sallyport.LogCode) {
 	if st, changed := k.noteLog(code, a.now()); changed {
 		a.log.Info("Keep says", "keep", k.id, "state", st)
-		a.emit(api.Event{Type: api.EventState, Keep: k.id, Platform: k.platform, State: st})
+		a.emit(k.caller, api.Event{Type: api.EventState, Keep: k.id, Platform: k.platform, State: st})
 	}
 }
 
@@ -240,7 +240,7 @@ func (a *Agent) ended(k *keep) {
 	k.mu.Unlock()
 	close(k.gone)
 	a.mu.Unlock()
-	a.emit(api.Event{Type: api.EventEnded, Keep: k.id, Platform: k.platform, State: api.StateEnded, Reason: cause})
+	a.emit(k.caller, api.Event{Type: api.EventEnded, Keep: k.id, Platform: k.platform, State: api.StateEnded, Reason: cause})
 	select {
 	case a.endings <- struct{}{}:
 	default: // one is enough: the reader counts again

@@ -44,9 +44,13 @@ const (
 	// tunnelGrace is how long a tunnel whose one direction has ended may go
 	// without a byte in the other.
 	tunnelGrace = 60 * time.Second
-	// tunnelBuffer is the copy buffer per direction: two TLS records. A
-	// thousand tunnels hold 64 MiB of them.
+	// tunnelBuffer is the copy buffer per direction, at first: two TLS
+	// records. A thousand tunnels hold 64 MiB of them.
 	tunnelBuffer = 32 << 10
+	// tunnelBulk is the copy buffer of a direction that has once filled
+	// tunnelBuffer: half of what a stream of the sallyport holds unread, so
+	// that one write to the network moves what came meanwhile.
+	tunnelBulk = 256 << 10
 
 	// leaveTime is how long a Keep that said it ended may take to be gone
 	// before it is killed.

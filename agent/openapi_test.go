@@ -287,7 +287,7 @@ func TestEvents(t *testing.T) {
 	}
 	// A reader that was away too long learns how much it missed.
 	for range maxEvents + 10 {
-		r.emit(api.Event{Type: api.EventState})
+		r.emit("local", api.Event{Type: api.EventState})
 	}
 	late, err := c.Events(t.Context(), 3)
 	if err != nil {
@@ -316,7 +316,7 @@ func TestEvents(t *testing.T) {
 func TestEventLogBounds(t *testing.T) {
 	l := newEventLog()
 	for i := range 3*maxEvents + 7 {
-		l.add(api.Event{Time: time.Unix(int64(i), 0)})
+		l.add("local", api.Event{Time: time.Unix(int64(i), 0)})
 	}
 	for _, after := range []uint64{0, 1, 2*maxEvents + 6, 2*maxEvents + 7, 2*maxEvents + 8, 3*maxEvents + 6, 3*maxEvents + 7, 9 * maxEvents} {
 		events, lost, _ := l.after(after)

@@ -212,11 +212,17 @@ func (a *Agent) serveCreate(w http.ResponseWriter, r *http.Request, _ string) *p
 	return nil
 }
 
-func (a *Agent) serveList(w http.ResponseWriter, _ *http.Request, _ string) *problem {
+func (a *Agent) serveList(w http.ResponseWriter, r *http.Request, _ string) *problem {
+	caller, prob := a.auth.caller(r)
+	if prob != nil {
+		return prob
+	}
 	list := api.List{Keeps: []api.Keep{}}
 	a.mu.Lock()
 	for _, k := range a.keeps {
-		list.Keeps = append(list.Keeps, k.entry())
+		if k.caller == caller {
+			list.Keeps = append(list.Keeps, k.entry())
+		}
 	}
 	a.mu.Unlock()
 	slices.SortFunc(list.Keeps, func(x, y api.Keep) int {

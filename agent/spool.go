@@ -20,6 +20,7 @@ import (
 type spoolMeta struct {
 	ID             string     `json:"id"`
 	Platform       string     `json:"platform"`
+	Caller         string     `json:"caller"`
 	CapabilityHash string     `json:"capability_sha256"`
 	VCPUs          int        `json:"vcpus"`
 	MemoryClass    uint64     `json:"memory_class"`
@@ -110,7 +111,7 @@ func (a *Agent) writeMeta(k *keep) error {
 		return nil
 	}
 	m := spoolMeta{
-		ID: k.id, Platform: k.platform, CapabilityHash: hex.EncodeToString(k.capHash[:]), VCPUs: k.vcpus, MemoryClass: k.memory,
+		ID: k.id, Platform: k.platform, Caller: k.caller, CapabilityHash: hex.EncodeToString(k.capHash[:]), VCPUs: k.vcpus, MemoryClass: k.memory,
 		Created: k.created, EndedBy: k.endedBy, Reason: k.reason, Expires: k.spool.Expires, Bytes: k.spool.Bytes,
 	}
 	if !k.ended.IsZero() {
@@ -186,7 +187,7 @@ func (a *Agent) keepFromMeta(id string, b []byte) (*keep, error) {
 		return nil, fmt.Errorf("the record is not there with its %d bytes", m.Bytes)
 	}
 	k := &keep{
-		id: id, platform: m.Platform, created: m.Created, vcpus: m.VCPUs, memory: m.MemoryClass,
+		id: id, platform: m.Platform, caller: m.Caller, created: m.Created, vcpus: m.VCPUs, memory: m.MemoryClass,
 		state: api.StateEnded, endedBy: m.EndedBy, reason: m.Reason, gone: make(chan struct{}),
 		spool: &api.Spool{Bytes: m.Bytes, Expires: m.Expires},
 	}

@@ -113,8 +113,19 @@ func (s *state) keepDir(id string) string { return s.path(dirKeeps, id) }
 
 func (s *state) makeKeepDir(id string) error { return os.Mkdir(s.keepDir(id), 0o700) }
 
+// record is records/ID.json: what the loader needs, and whose Keep it was.
+type record struct {
+	loader.Record
+	Caller string `json:"caller,omitempty"`
+}
+
+// recorder gives what a loader stores the record of a caller's Keep with.
+func (s *state) recorder(caller string) func(loader.Record) error {
+	return func(r loader.Record) error { return s.record(record{r, caller}) }
+}
+
 // record stores what Cleanup needs, durably, before the Keep may exist.
-func (s *state) record(r loader.Record) error {
+func (s *state) record(r record) error {
 	b, err := json.Marshal(r)
 	if err != nil {
 		return err
@@ -137,10 +148,10 @@ func remove(path string) error {
 
 // records reads back what a former life of the agent left. A record that
 // cannot be read is an error: it may be the only trace of a living Keep.
-func (s *state) records() ([]loader.Record, error) {
-	var out []loader.Record
+func (s *state) records() ([]record, error) {
+	var out []record
 	err := s.each(dirRecords, ".json", func(id string, b []byte) error {
-		var r loader.Record
+		var r record
 		if err := json.Unmarshal(b, &r); err != nil || r.ID != id {
 			return fmt.Errorf("agent: %s is not the record of Keep %s: %v; make sure that nothing of that Keep runs, then remove the file", s.path(dirRecords, id+".json"), id, err)
 		}

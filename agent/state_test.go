@@ -149,7 +149,7 @@ func TestInvariant12NothingHalfDone_Orphans(t *testing.T) {
 			t.Fatal(err)
 		}
 		// A record that points elsewhere must not lead the agent there.
-		if err := s.record(loader.Record{ID: id, Platform: "process", PID: 4711, StartTime: 99, StateDir: "/somewhere/else"}); err != nil {
+		if err := s.record(record{Record: loader.Record{ID: id, Platform: "process", PID: 4711, StartTime: 99, StateDir: "/somewhere/else"}}); err != nil {
 			t.Fatal(err)
 		}
 	}

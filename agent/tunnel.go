@@ -173,6 +173,9 @@ func (a *Agent) copyTunnel(dst net.Conn, src io.Reader, direction string, moved 
 				return
 			}
 		}
+		if n == len(buf) && n < tunnelBulk {
+			buf = make([]byte, tunnelBulk)
+		}
 		if err == io.EOF {
 			if w, ok := dst.(interface{ CloseWrite() error }); ok && w.CloseWrite() == nil {
 				return

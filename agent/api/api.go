@@ -177,7 +177,8 @@ const (
 
 // Event is one line of the event stream, made for schedulers.
 type Event struct {
-	// Seq numbers the events of one life of the agent from 1. Lines that
+	// Seq numbers the events of one life of the agent from 1. There are gaps
+	// where an event is another caller's. Lines that
 	// are no event of their own (hello, lost, alive) repeat the number of
 	// the last event before them.
 	Seq  uint64    `json:"seq"`
