@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/attest/attesttest/dcaptest"
 	"github.com/enarx/enarx-go/attest/internal/dcap"
-	"github.com/enarx/enarx-go/attest/internal/dcap/dcaptest"
 )
 
 func expected() attest.Expected {

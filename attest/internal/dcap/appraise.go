@@ -190,9 +190,9 @@ func (a *Appraisal) askLists() error {
 	if err != nil {
 		return fmt.Errorf("revocation list of %s: %w", shown(c.ca.Subject.CommonName), err)
 	}
-	for name, l := range map[string]*x509.RevocationList{"root": rootList, "intermediate": caList} {
-		a.validity = append(a.validity, validity{"the revocation list of the " + name, l.ThisUpdate, l.NextUpdate})
-	}
+	a.validity = append(a.validity,
+		validity{"the revocation list of the root", rootList.ThisUpdate, rootList.NextUpdate},
+		validity{"the revocation list of the intermediate", caList.ThisUpdate, caList.NextUpdate})
 	for _, cert := range append([]*x509.Certificate{c.ca}, c.signers...) {
 		if revoked(rootList, cert) {
 			return fmt.Errorf("certificate of %s, serial number %x, is revoked", shown(cert.Subject.CommonName), cert.SerialNumber)

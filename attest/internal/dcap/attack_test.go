@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/enarx/enarx-go/attest"
-	"github.com/enarx/enarx-go/attest/internal/dcap/dcaptest"
+	"github.com/enarx/enarx-go/attest/attesttest/dcaptest"
 )
 
 var everyBit = flag.Bool("dcap.everybit", false, "damage every bit of every vector")
@@ -312,7 +312,8 @@ func TestStrictPEM(t *testing.T) {
 		"nothing": {"", 0}, "NULs": {"\x00", 0}, "text before": {"x" + good, 0}, "text after": {good + "x", 0}, "space": {" " + good, 0},
 		"NUL between": {good + "\x00" + good, 0}, "no end": {good[:len(good)-5], 0}, "headers": {strings.Replace(good, "\n", "\nA: b\n\n", 1), 0},
 		"other type": {strings.ReplaceAll(good, "CERTIFICATE", "PRIVATE KEY"), 0}, "space within": {strings.Replace(good, "M", " ", 1), 0},
-		"stray bits": {strayBits(good), 0}, "17": {strings.Repeat(good, 17), 0}, "long": {strings.Replace(good, "\n", "\n"+strings.Repeat("A", 20000), 1), 0},
+		"stray bits": {strayBits(good), 0}, "17": {strings.Repeat(good, 17), 0}, "empty": {"-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n", 0}, "end within a line": {strings.Replace(good, "\n-----END", "-----END", 1), 0},
+		"long": {strings.Replace(good, "\n", "\n"+strings.Repeat("A", 20000), 1), 0},
 	} {
 		ders, err := splitPEM([]byte(x.text))
 		if len(ders) != x.n || (err == nil) != (x.n > 0) {

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/enarx/enarx-go/attest"
-	"github.com/enarx/enarx-go/attest/internal/dcap/dcaptest"
+	"github.com/enarx/enarx-go/attest/attesttest/dcaptest"
 )
 
 // The floor is one bare P-256 check: cold has ten (root, intermediate, PCK, TCB

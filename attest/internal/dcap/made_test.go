@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/enarx/enarx-go/attest"
-	"github.com/enarx/enarx-go/attest/internal/dcap/dcaptest"
+	"github.com/enarx/enarx-go/attest/attesttest/dcaptest"
 )
 
 // made appraises a set of a throw-away vendor.

@@ -50,6 +50,9 @@ func decodePEMBody(text []byte) ([]byte, error) {
 	if len(text) > 2*maxCertificate {
 		return nil, fmt.Errorf("%d characters, expected at most %d", len(text), 2*maxCertificate)
 	}
+	if inner := bytes.Trim(text, "\r\n"); len(inner) == 0 || text[len(text)-1] != '\n' || text[0] != '\n' && text[0] != '\r' {
+		return nil, fmt.Errorf("not on lines of its own")
+	}
 	// The decoder skips line ends by itself; nothing else is skipped.
 	der := make([]byte, base64.StdEncoding.DecodedLen(len(text)))
 	n, err := base64.StdEncoding.Strict().Decode(der, text)
