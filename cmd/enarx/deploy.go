@@ -26,9 +26,6 @@ const (
 	// connectTimeout bounds the time from create to the end of the appraisal:
 	// a VM boots and a platform's quote may be queued.
 	connectTimeout = 5 * time.Minute
-	// timeoutGrace is how much longer than its time limit a Keep may take to
-	// say that it ended the workload, before this side gives up on the host.
-	timeoutGrace = 15 * time.Second
 )
 
 // deployment is one `enarx deploy` from its checked flags to its end.
@@ -249,15 +246,20 @@ func (d *deployment) own(module string) (err error) {
 
 // send claims the Keep, sends the workload and follows it.
 func (d *deployment) send(ctx context.Context, s *client.Session, signals <-chan syscall.Signal, running func()) (*session.Exit, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	ms := d.work.Config.Limits.TimeoutMS
+	if d.f.detach {
+		ms = 0 // nobody here waits for its end
+	}
+	limit := newTimeLimit(ctx, ms)
+	defer limit.end()
 	var fileErr error
-	st, exit, err := s.Deploy(ctx, client.Deployment{
+	st, exit, err := s.Deploy(limit, client.Deployment{
 		Bundle: d.work.Bundle, Digest: d.work.Digest, Secrets: d.secrets, Owner: d.key,
 		Run:   session.Run{Detached: d.f.detach, Publish: d.publish, Names: certNames(hostName(d.f.host), d.publish)},
 		Stdin: d.a.stdin, Stdout: d.a.stdout, Stderr: d.a.ui.workloadStream(), Signals: signals,
 		OnStep: func(name string, t time.Duration) {
 			d.claimed = true // the first step is the claim
+			limit.step(name)
 			d.a.stepTaken(d.steps, name, t)
 		},
 		OnRunning: func(st *client.Started) {
@@ -270,13 +272,6 @@ func (d *deployment) send(ctx context.Context, s *client.Session, signals <-chan
 			if fileErr != nil {
 				s.Close() // ends the workload
 			}
-			if ms := d.work.Config.Limits.TimeoutMS; ms > 0 && !d.f.detach {
-				t := time.AfterFunc(time.Duration(ms)*time.Millisecond+timeoutGrace, func() {
-					cancel(errTimeLimit)
-					s.Close()
-				})
-				context.AfterFunc(ctx, func() { t.Stop() })
-			}
 		},
 		Evidence: d.f.receipt != "",
 	}, d.demand)
@@ -286,10 +281,7 @@ func (d *deployment) send(ctx context.Context, s *client.Session, signals <-chan
 	if st != nil {
 		d.started = st
 	}
-	if err != nil && errors.Is(context.Cause(ctx), errTimeLimit) {
-		err = fail(exitTimeout, "the host may be holding the Keep back", errTimeLimit)
-	}
-	return exit, err
+	return exit, limit.explain(err)
 }
 
 func hostName(raw string) string {

@@ -17,10 +17,6 @@ import (
 	"github.com/enarx/enarx-go/keep/session"
 )
 
-// errTimeLimit is the cause of a context that the time limit has ended at this
-// side, because the Keep did not do so by itself.
-var errTimeLimit = errors.New("the time limit of the run has passed and the Keep has not said that it ended the workload")
-
 // errForced is the cause of a context that the user ended.
 type errForced struct{ sig syscall.Signal }
 
@@ -98,8 +94,6 @@ func sessionError(ctx context.Context, err error) error {
 	var forced errForced
 	if cause := context.Cause(ctx); errors.As(cause, &forced) {
 		return failf(exitSignalBase+int(forced.sig), "", "%s before the workload had ended", forced)
-	} else if errors.Is(cause, errTimeLimit) {
-		return fail(exitTimeout, "the host may be holding the Keep back", errTimeLimit)
 	}
 	var (
 		refused *client.RefusedError

@@ -264,11 +264,16 @@ func (r *localRun) session(ctx context.Context, signals <-chan syscall.Signal, r
 	if err != nil {
 		return nil, err
 	}
+	limit := newTimeLimit(ctx, r.work.Config.Limits.TimeoutMS)
+	defer limit.end()
 	d := client.Deployment{
 		Bundle: r.work.Bundle, Digest: r.work.Digest, Secrets: r.secrets, Owner: owner,
 		Run:   session.Run{Publish: r.publish, Names: certNames("", r.publish)},
 		Stdin: r.a.stdin, Stdout: r.a.stdout, Stderr: r.a.ui.workloadStream(), Signals: signals,
-		OnStep: func(name string, d time.Duration) { r.a.stepTaken(r.steps, name, d) },
+		OnStep: func(name string, d time.Duration) {
+			limit.step(name)
+			r.a.stepTaken(r.steps, name, d)
+		},
 	}
 	var certErr error
 	d.OnRunning = func(st *client.Started) {
@@ -278,11 +283,11 @@ func (r *localRun) session(ctx context.Context, signals <-chan syscall.Signal, r
 			s.Close() // ends the workload
 		}
 	}
-	_, exit, err := s.Deploy(ctx, d, client.Demand{})
+	_, exit, err := s.Deploy(limit, d, client.Demand{})
 	if certErr != nil {
 		return nil, certErr
 	}
-	return exit, err
+	return exit, limit.explain(err)
 }
 
 // prepare does what has to be done before the workload is sent and needs no

@@ -37,6 +37,7 @@ var scriptCmds = map[string]func(*testscript.TestScript, bool, []string){
 	"nothingleft": cmdNothingLeft,
 	"setfrom":     cmdSetFrom,
 	"certs":       cmdCerts,
+	"unread":      cmdUnread,
 	"liar":        cmdLiar,
 	"lie":         cmdLie,
 }
@@ -120,7 +121,7 @@ func command(ts *testscript.TestScript, args []string) *exec.Cmd {
 	}
 	cmd := exec.Command(path, args[1:]...)
 	cmd.Dir = ts.MkAbs(".")
-	for _, k := range []string{"PATH", "HOME", "TMPDIR", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "ENARX_KEEP", "ENARX_TEST_KEEP_DIGEST"} {
+	for _, k := range []string{"PATH", "HOME", "TMPDIR", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "ENARX_KEEP", "ENARX_TEST_KEEP_DIGEST", "ENARX_TEST_GRACE"} {
 		cmd.Env = append(cmd.Env, k+"="+ts.Getenv(k))
 	}
 	return cmd

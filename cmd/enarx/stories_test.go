@@ -25,6 +25,9 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"enarx": func() {
 			keepDigest = os.Getenv("ENARX_TEST_KEEP_DIGEST")
+			if d, err := time.ParseDuration(os.Getenv("ENARX_TEST_GRACE")); err == nil {
+				timeoutGrace = d
+			}
 			main()
 		},
 	})
