@@ -9,6 +9,7 @@ import (
 	"errors"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -44,6 +45,7 @@ type deployment struct {
 	owner   *ownerFile
 	started *client.Started
 	claimed bool
+	ran     bool // the workload has begun to run, as the Keep says
 }
 
 func (a *app) deploy(ctx context.Context, f *deployFlags, module string, args []string) (err error) {
@@ -259,6 +261,7 @@ func (d *deployment) send(ctx context.Context, s *client.Session, signals <-chan
 		Stdin: d.a.stdin, Stdout: d.a.stdout, Stderr: d.a.ui.workloadStream(), Signals: signals,
 		OnStep: func(name string, t time.Duration) {
 			d.claimed = true // the first step is the claim
+			d.ran = d.ran || name == "start"
 			limit.step(name)
 			d.a.stepTaken(d.steps, name, t)
 		},
@@ -337,6 +340,10 @@ func (d *deployment) release(err error) {
 	if err == nil || d.created == nil {
 		return
 	}
+	if d.claimed && d.refusedUnrun(err) {
+		os.Remove(d.owner.path)
+		return
+	}
 	if d.claimed {
 		if _, lerr := os.Lstat(d.owner.path); lerr == nil && !d.a.ui.jsonErrors {
 			d.a.ui.notef("the deployment's owner file is %s; enarx logs %s shows what its Keep left", d.owner.path, d.owner.name())
@@ -351,6 +358,15 @@ func (d *deployment) release(err error) {
 	if d.owner != nil {
 		os.Remove(d.owner.path)
 	}
+}
+
+// refusedUnrun says that the claimed Keep itself has refused the workload and
+// ended without running it: nothing is left that the owner key could open. In
+// every other case, a lost Keep above all, its state is unknown.
+func (d *deployment) refusedUnrun(err error) bool {
+	var said *session.Refused
+	return !d.ran && errors.As(err, &said) &&
+		slices.Contains([]string{session.CodeBadBundle, session.CodeConfidential, session.CodeSetup}, said.Code)
 }
 
 // keepSHA256 is the built-in digest of the Keep runtime, decoded.
