@@ -243,8 +243,8 @@ func (a *Appraisal) checkSignatures() {
 	a.Check(good, "signature", seen, "ECDSA P-256 by the attestation key over header and body", "the quoting enclave", forged)
 }
 
-// Finding the one of the TCB signers that signed costs a check for each; there
-// are two generations of them.
+// signedBody gives the body of a document that one of the TCB signers signed.
+// To find out which costs a check for each; there are two generations of them.
 func (a *Appraisal) signedBody(doc []byte, fault error, name string) ([]byte, error) {
 	switch {
 	case fault != nil:

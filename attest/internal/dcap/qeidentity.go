@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// flagDebug is the attribute of an enclave, or the TD attribute beside it in
-// another place, that lets the host read its memory.
+// flagDebug is the attribute flag of an enclave that lets the host read and
+// write its memory.
 const flagDebug = 1 << 1
 
 // qeIdentity is what Intel's quoting enclave must look like (PCS API v3 and

@@ -5,6 +5,8 @@ package dcap
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"crypto/x509"
 	"encoding/asn1"
 	"encoding/base64"
 	"encoding/hex"
@@ -17,8 +19,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"crypto/x509"
 
 	"github.com/enarx/enarx-go/attest"
 )
@@ -33,6 +33,37 @@ func file(t testing.TB, name string) []byte {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// Every vector has an origin, and is what its origin has.
+func TestOriginOfVectors(t *testing.T) {
+	listed := map[string]string{}
+	for _, line := range strings.Split(string(file(t, "ORIGIN.tsv")), "\n")[1:] {
+		if f := strings.Split(line, "\t"); len(f) == 7 && f[2] != "" && f[5] != "" {
+			listed[f[0]] = f[1]
+		}
+	}
+	found := 0
+	for _, dir := range []string{"tdx", "sgx"} {
+		err := filepath.WalkDir(filepath.Join("testdata", dir), func(path string, d os.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			found++
+			b, err := os.ReadFile(path)
+			name, _ := filepath.Rel("testdata", path)
+			if sum := sha256.Sum256(b); listed[filepath.ToSlash(name)] != hex.EncodeToString(sum[:]) {
+				t.Errorf("%s: not in ORIGIN.tsv, or changed", name)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if found < 100 || found != len(listed) {
+		t.Errorf("%d files, %d in ORIGIN.tsv", found, len(listed))
+	}
 }
 
 // folder gives the collateral of one folder of testdata.
