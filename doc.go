@@ -36,6 +36,8 @@
 //     real one will, over AMD-shaped reports, and its rows never read
 //     "verified". attest/sim/simhw is the other side, the toy that signs.
 //   - attest/snp: the verifier of AMD SEV-SNP, under AMD's roots.
+//   - attest/snp, attest/tdx, attest/sgx: the verifiers of real hardware, each a
+//     library that needs no network; the commands do not use them yet.
 //   - internal/claims: what a verification proved. Only verifiers can make it.
 //   - policy: decides from claims. It cannot be given evidence, so a path that
 //     skips verification does not compile.
