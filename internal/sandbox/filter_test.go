@@ -179,6 +179,7 @@ func TestInvariant11ArgumentsDecide(t *testing.T) {
 		{"fcntl", [6]uint64{3, unix.F_SETLEASE}, kill},
 		{"splice", [6]uint64{}, unix.SECCOMP_RET_ERRNO | uint32(unix.EINVAL)},
 	}
+	cases = append(cases, socketOptionCases()...)
 	for f := range 32 { // every other flag of clone, one by one
 		if bit := uint64(1) << f; bit&^libcThread != 0 {
 			cases = append(cases, condCase{"clone", [6]uint64{goThread | bit}, kill})
@@ -198,6 +199,24 @@ func TestInvariant11ArgumentsDecide(t *testing.T) {
 		{"seccomp", [6]uint64{unix.SECCOMP_GET_NOTIF_SIZES}, kill},
 		{"prctl", [6]uint64{unix.PR_SET_NO_NEW_PRIVS, 1}, allow},
 	})
+}
+
+// socketOptionCases try every option of a socket at several levels. Four
+// options of the socket itself may be read, none of its peer.
+func socketOptionCases() []condCase {
+	var cases []condCase
+	for option := range uint64(256) {
+		want := uint32(kill)
+		switch option {
+		case unix.SO_TYPE, unix.SO_ERROR, unix.SO_DOMAIN, unix.SO_PROTOCOL:
+			want = allow
+		}
+		cases = append(cases, condCase{"getsockopt", [6]uint64{3, unix.SOL_SOCKET, option}, want})
+		for _, level := range []uint64{unix.SOL_IP, unix.SOL_TCP, unix.SOL_NETLINK, 1 << 31} {
+			cases = append(cases, condCase{"getsockopt", [6]uint64{3, level, option}, kill})
+		}
+	}
+	return cases
 }
 
 func checkCases(t *testing.T, p policy, pid int, cases []condCase) {
@@ -316,6 +335,9 @@ func TestInvariant11ArgumentsDecide_Victims(t *testing.T) {
 			{u(uint64(numbers["tgkill"])), "1", "1", "0"},
 			{u(uint64(numbers["prctl"])), u(unix.PR_SET_DUMPABLE), "1"},
 			{u(uint64(numbers["fcntl"])), "1", u(unix.F_SETOWN), "1"},
+			{u(uint64(numbers["getsockopt"])), "0", u(unix.SOL_SOCKET), u(unix.SO_PEERPIDFD)},
+			{u(uint64(numbers["getsockopt"])), "0", u(unix.SOL_SOCKET), u(unix.SO_PEERCRED)},
+			{u(uint64(numbers["getsockopt"])), "0", u(unix.SOL_IP), u(unix.SO_TYPE)},
 		} {
 			if o := runVictim(t, append([]string{p}, c...)...); !o.sealed || !o.sigsys {
 				t.Errorf("%s: %v was not killed: %+v", p, c, o)
@@ -323,6 +345,9 @@ func TestInvariant11ArgumentsDecide_Victims(t *testing.T) {
 		}
 		if o := runVictim(t, p, u(uint64(numbers["tgkill"])), "own", "own", "0"); !o.sealed || o.sigsys {
 			t.Errorf("%s: a signal to itself killed: %+v", p, o)
+		}
+		if o := runVictim(t, p, u(uint64(numbers["getsockopt"])), "0", u(unix.SOL_SOCKET), u(unix.SO_TYPE)); !o.sealed || o.sigsys {
+			t.Errorf("%s: reading a socket's own type killed: %+v", p, o)
 		}
 	}
 	if o := runVictim(t, "keep", u(unix.SYS_SOCKETPAIR), u(unix.AF_INET), "1"); !o.sigsys {

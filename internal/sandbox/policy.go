@@ -53,6 +53,13 @@ func (p policy) allowed() int {
 
 func is(arg int, value uint32) []cond { return []cond{{arg: arg, mask: ^uint32(0), value: value}} }
 
+// socketOption allows getsockopt(2) to read one option of the socket itself.
+// The options that are about its peer stay out of reach: SO_PEERPIDFD makes a
+// descriptor of the process at the other end, with which it can be signalled.
+func socketOption(name uint32) []cond {
+	return append(is(1, unix.SOL_SOCKET), is(2, name)...)
+}
+
 func without(arg int, bits uint32) []cond { return []cond{{arg: arg, mask: bits}} }
 
 // threadFlags are the flags of clone(2) that make a thread of this process,
@@ -91,7 +98,10 @@ var runtimeRules = []rule{
 	{call: "shutdown", why: "sockets held"},
 	{call: "getsockname", why: "net.FileConn on a received socket"},
 	{call: "getpeername", why: "net.FileConn on a received socket"},
-	{call: "getsockopt", why: "net.FileConn on a received socket"},
+	{call: "getsockopt", when: socketOption(unix.SO_TYPE), why: "net.FileConn on a received socket"},
+	{call: "getsockopt", when: socketOption(unix.SO_ERROR), why: "why a socket held has failed"},
+	{call: "getsockopt", when: socketOption(unix.SO_DOMAIN), why: "what kind of socket a descriptor is"},
+	{call: "getsockopt", when: socketOption(unix.SO_PROTOCOL), why: "what kind of socket a descriptor is"},
 	{call: "epoll_create1", why: "Go network poller, at first use"},
 	{call: "epoll_ctl", why: "Go network poller"},
 	{call: "eventfd2", why: "Go network poller, at first use"},
