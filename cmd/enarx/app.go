@@ -28,6 +28,9 @@ type app struct {
 	// exit is the code of a run that has gone well as far as enarx is
 	// concerned: the workload's.
 	exit int
+	// result is the line of --json, which is written when everything else has
+	// been: nothing may follow it.
+	result *resultLine
 	// getenv is os.Getenv, except in tests.
 	getenv func(string) string
 }
@@ -44,18 +47,19 @@ func (a *app) execute(args []string) (code int) {
 		// A panic here is a defect of enarx. The user gets a line to report
 		// and a code, not a page of goroutines.
 		if r := recover(); r != nil {
-			a.ui.errorf("internal defect: %v", r)
-			a.ui.hintf("please report this line with the command that led to it")
-			code = exitInternal
+			code = a.report(failf(exitInternal, "please report this line with the command that led to it", "internal defect: %v", r))
 		}
 	}()
 	root := newRoot(a)
 	root.SetArgs(args)
 	err := root.ExecuteContext(context.Background())
-	if err == nil {
-		return a.exit
+	if err != nil {
+		return a.report(err)
 	}
-	return a.report(err)
+	if a.result != nil {
+		a.ui.result(*a.result)
+	}
+	return a.exit
 }
 
 // report words an error for the user and returns its exit code.

@@ -321,7 +321,7 @@ func (d *deployment) finish(exit *session.Exit) error {
 		}
 	}
 	if d.f.json {
-		d.a.ui.result(line)
+		d.a.result = &line
 	}
 	return nil
 }

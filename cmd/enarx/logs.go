@@ -78,7 +78,7 @@ func (h *held) reportEnd(exit *session.Exit) error {
 	}
 	r := h.sayEnd(exit)
 	if h.f.json {
-		h.a.ui.result(resultLine{Exit: r, Platform: h.owner.Platform, Bundle: h.owner.Bundle, Owner: h.owner.path})
+		h.a.result = &resultLine{Exit: r, Platform: h.owner.Platform, Bundle: h.owner.Bundle, Owner: h.owner.path}
 	}
 	return nil
 }
@@ -121,7 +121,7 @@ func (a *app) attach(ctx context.Context, arg string, f *ownerFlags) error {
 	a.exit = res.Code
 	a.tell(res, exit.Trace)
 	if f.json {
-		a.ui.result(resultLine{Exit: res, Platform: h.owner.Platform, Bundle: h.owner.Bundle, Owner: h.owner.path})
+		a.result = &resultLine{Exit: res, Platform: h.owner.Platform, Bundle: h.owner.Bundle, Owner: h.owner.path}
 	}
 	return nil
 }

@@ -360,7 +360,7 @@ func (r *localRun) finish(e *session.Exit) {
 		Keep: "sha256:" + hex.EncodeToString(r.runtime.Digest[:]), Steps: r.steps.steps,
 	}
 	line.addStarted(r.started)
-	r.a.ui.result(line)
+	r.a.result = &line
 }
 
 // addStarted adds what the Keep said when the workload began to run.

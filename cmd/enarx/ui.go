@@ -40,6 +40,8 @@ type ui struct {
 	// midLine says that the last thing written (by the workload) did not end
 	// its line, so that ours must not be glued to it.
 	midLine bool
+	// over says that the result line has been written, which is the last.
+	over bool
 }
 
 // newUI looks at the stream: only a terminal gets progress and colour.
@@ -62,6 +64,14 @@ func newUI(w io.Writer) *ui {
 func (u *ui) line(s string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	u.write(s)
+}
+
+// write is line for who holds the lock.
+func (u *ui) write(s string) {
+	if u.over {
+		return
+	}
 	if u.midLine {
 		s = "\n" + s
 		u.midLine = false
@@ -181,6 +191,9 @@ type workloadStderr ui
 func (w *workloadStderr) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.over {
+		return 0, os.ErrClosed // of a workload that was given up
+	}
 	if len(p) > 0 {
 		w.midLine = p[len(p)-1] != '\n'
 	}
@@ -253,14 +266,17 @@ func (p *progress) took(name, detail string, d time.Duration) {
 	p.last = time.Now()
 }
 
-// result writes the line of --json. It is the last thing that enarx writes, so
-// a workload that prints such a line itself cannot pass for it.
+// result writes the line of --json. It is the last thing that is written, so a
+// workload that prints such a line itself cannot pass for it.
 func (u *ui) result(r resultLine) {
 	b, err := json.Marshal(r)
 	if err != nil {
 		b = []byte(`{"exit":{"by":"enarx","code":120,"reason":"result could not be encoded"}}`)
 	}
-	u.line(string(b))
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.write(string(b))
+	u.over = true
 }
 
 // writeJSON prints v as data.

@@ -89,6 +89,36 @@ func TestResultHasALineOfItsOwn(t *testing.T) {
 	}
 }
 
+// Whatever still has something to say after the result has come too late: a
+// workload that was given up, a warning of cleaning up.
+func TestResultIsTheLastLine(t *testing.T) {
+	var b bytes.Buffer
+	a := &app{stdout: &bytes.Buffer{}, ui: newUI(&b)}
+	a.ui.result(resultLine{Exit: exitResult{By: "enarx", Code: 143}})
+	want := b.String()
+	if n, err := a.ui.workloadStream().Write([]byte(`{"exit":{"by":"workload","code":0}}` + "\n")); n != 0 || err == nil {
+		t.Errorf("the workload could still write %d bytes", n)
+	}
+	a.ui.warningf("ending the Keep: too late")
+	a.ui.result(resultLine{Exit: exitResult{By: "workload"}})
+	if b.String() != want {
+		t.Errorf("%q follows the result", strings.TrimPrefix(b.String(), want))
+	}
+}
+
+// Ending the Keep can still warn when the workload has ended, so the result
+// waits for the end of the command.
+func TestResultWaitsForCleaningUp(t *testing.T) {
+	var b bytes.Buffer
+	a := &app{stdout: &bytes.Buffer{}, ui: newUI(&b)}
+	r := &localRun{a: a, f: &runFlags{json: true}, steps: a.ui.begin(), work: &packed{}, runtime: &keepRuntime{}}
+	a.ui.jsonErrors = true
+	r.finish(&session.Exit{End: session.EndExit, Code: 3})
+	if b.Len() != 0 || a.result == nil || a.result.Exit.Code != 3 || a.exit != 3 {
+		t.Errorf("written before the end: %q, result %+v", &b, a.result)
+	}
+}
+
 func TestPanicsAreExplained(t *testing.T) {
 	var b bytes.Buffer
 	a := &app{stdout: &bytes.Buffer{}, ui: newUI(&b)}
