@@ -18,18 +18,22 @@ const (
 	exitInternal = 120 // a defect of enarx, or this machine refused a file or memory
 	exitUsage    = 121 // the command line is wrong, or refused as it stands
 	exitWorkload = 122 // the module, bundle or Enarx.toml is not usable, or a socket it names cannot be had
-	exitPlatform = 123 // the platform does not work here, or the Keep did not start
+	exitPlatform = 123 // the platform does not work here, the Keep runtime is not this build's, or the Keep did not start
 	exitTimeout  = 124 // the time limit of the run has passed
 	exitAttest   = 125 // attestation, policy or a signature said no
-	exitAgent    = 126 // the agent or the network
+	exitAgent    = 126 // the agent or the network, or something that only the host says and nobody proves
 	exitKeep     = 127 // the Keep failed or was lost while the workload ran
 
 	// exitTrap is the code of a workload that trapped (out of bounds,
 	// unreachable, …): what a shell shows for a native program that ended by
 	// SIGABRT. It counts as the workload's own.
 	exitTrap = 134
-	// exitSignalBase plus N is the code of a workload that was ended because
-	// enarx received signal N, as in a shell. A workload that exits by itself
+	// exitSignalBase plus N is the code when enarx received signal N, as in a
+	// shell. With exit.by "workload" the Keep says that the signal ended the
+	// workload. With "enarx" this side ended without that word (before the
+	// workload ran, on the second signal, detaching from it, or because the
+	// reader of its output went away): that is the user's doing and no failure
+	// of enarx, so it is not one of 120 to 127. A workload that exits by itself
 	// before that keeps its own code.
 	exitSignalBase = 128
 	// exitMax stands for workload codes above 255, which no process on this
@@ -49,7 +53,7 @@ var exitTable = []struct {
 	{exitPlatform, "the platform does not work here, or the Keep did not start"},
 	{exitTimeout, "the time limit of the run has passed"},
 	{exitAttest, "attestation, policy or a signature said no"},
-	{exitAgent, "the agent or the network failed"},
+	{exitAgent, "the agent or the network failed, or the host's word is all there is"},
 	{exitKeep, "the Keep failed or was lost while the workload ran"},
 }
 
@@ -57,8 +61,8 @@ var exitTable = []struct {
 // workloads.
 func exitHelp() string {
 	var b strings.Builder
-	b.WriteString("Exit codes:\n  0-255    the workload's own code passes through; a trap is 134, and a workload\n" +
-		"           that a signal N ended is 128+N\n")
+	b.WriteString("Exit codes:\n  0-255    the workload's own code passes through; a trap is 134\n" +
+		"  128+N    signal N ended the workload, or enarx without waiting for it\n")
 	for _, e := range exitTable {
 		fmt.Fprintf(&b, "  %d      %s\n", e.code, e.text)
 	}
