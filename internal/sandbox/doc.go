@@ -47,6 +47,15 @@
 //
 // # What is not promised
 //
+// A child under a workload's control can use up the memory and processor time
+// that the Keep has, and so end it. Threads are different: a quarter of those
+// that the Spec allows are out of the child's reach, so that its parent
+// outlives it and reports. That quarter is missing where the Spec has no limit
+// on threads (a host without process namespaces, where only the control group
+// counts, for both together) and where the Keep runs as the host's root, whom
+// Linux exempts: there a hostile child can end its parent, and the host sees a
+// Keep that died without a last word.
+//
 // The kernel itself is trusted to keep these promises, and so is the host's
 // administrator: a process Keep hides nothing from root on its host. Timing
 // and cache side channels between parent and child are not closed here. On a

@@ -20,6 +20,10 @@ const (
 	// maxDescriptors bounds the loop over descriptors on kernels without
 	// close_range(2); the loader allows a Keep far fewer.
 	maxDescriptors = 65536
+	// parentShare is the part of the Keep's limit on threads that the engine
+	// child cannot reach: a quarter, 64 of the 256 that the process loader
+	// sets. The parent waits in pollers and needs a dozen.
+	parentShare = 4
 	// maxLimits is how many resource limits Linux has (RLIM_NLIMITS).
 	maxLimits = 16
 )

@@ -60,6 +60,9 @@ func SealChild(spec *Spec, stage Stage) ([]Layer, error) {
 		if layers, err = dropPower(spec); err != nil {
 			return nil, err
 		}
+		if err = leaveThreads(spec); err != nil {
+			return nil, err
+		}
 		r = reach{dirs: true, cacheRead: true, cacheWrite: true}
 		p = compilePolicy(len(spec.Dirs) > 0, spec.Cache != nil)
 	case StageRun:
@@ -107,6 +110,24 @@ func dropPower(spec *Spec) ([]Layer, error) {
 		{"no new privileges", true, "on every thread"},
 		{"memory", true, "not traceable, no core dump"},
 	}, nil
+}
+
+// leaveThreads keeps the child from using up the threads that it shares with
+// its parent, which would end when it needs one more and cannot have it. Linux
+// counts the tasks of both, and compares with the limit of the one that asks:
+// a lower limit of the child is a reserve for the parent. Without capabilities
+// the child cannot raise it again.
+func leaveThreads(spec *Spec) error {
+	for _, l := range spec.Limits {
+		if l.Resource != unix.RLIMIT_NPROC {
+			continue
+		}
+		v := l.Value - l.Value/parentShare
+		if err := syscall.Setrlimit(l.Resource, &syscall.Rlimit{Cur: v, Max: v}); err != nil {
+			return fmt.Errorf("limit the engine child's %s to %d: %w", l.Name, v, err)
+		}
+	}
+	return nil
 }
 
 func switchUser(id int) error {

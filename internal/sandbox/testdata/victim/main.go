@@ -8,6 +8,7 @@
 //	victim POLICY many N N …    the calls with all arguments zero
 //	victim POLICY work          what a Go program does all day
 //	victim asks-too-much N      seals itself with Landlock version N
+//	victim crowd N              has a child use up N tasks and then starts threads
 //	victim root                 builds a root directory in the host's mounts
 //
 // An argument "own" is the process's own ID.
@@ -31,6 +32,14 @@ import (
 func main() {
 	if os.Args[1] == "root" {
 		fmt.Println(sandbox.PrepareRoot(&sandbox.Spec{MountNS: true}))
+		return
+	}
+	switch os.Args[1] {
+	case "crowd":
+		crowd(os.Args[2])
+		return
+	case "crowded":
+		crowded(os.Args[2])
 		return
 	}
 	policy, what := os.Args[1], os.Args[2]
