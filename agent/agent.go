@@ -197,6 +197,12 @@ func (a *Agent) Run(ctx context.Context, ready func(net.Addr)) error {
 		}
 		return fmt.Errorf("agent: listen: %w", err)
 	}
+	// Before ready, which tells callers where to come.
+	if err := a.cfg.checkListen(ln.Addr()); err != nil {
+		ln.Close()
+		a.Close()
+		return err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	signals := make(chan os.Signal, 2)

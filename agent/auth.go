@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net"
@@ -179,6 +180,10 @@ func loopbackHost(host string) bool {
 	return err == nil && a.Unmap().IsLoopback()
 }
 
+// ErrExposed is the error of an agent that would serve strangers without TLS
+// or without knowing its callers: its configuration has to change.
+var ErrExposed = errors.New("the agent needs TLS and must know its callers: add --tls-cert and --tls-key, and --token-file or --client-ca")
+
 // checkListen refuses an address that strangers can reach without TLS and
 // authentication.
 func (c *Config) checkListen(addr net.Addr) error {
@@ -190,7 +195,7 @@ func (c *Config) checkListen(addr net.Addr) error {
 		return nil
 	}
 	if c.TLSCert == "" || !c.authenticated() {
-		return fmt.Errorf("agent: %s can be reached by others, so the agent needs TLS and must know its callers: add --tls-cert and --tls-key, and --token-file or --client-ca; or listen on %s", addr, DefaultListen)
+		return fmt.Errorf("agent: %s can be reached by others, so %w; or listen on %s", addr, ErrExposed, DefaultListen)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/pem"
+	"errors"
 	"math/big"
 	"net"
 	"net/http"
@@ -242,7 +243,8 @@ func TestListenRefusesStrangers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := a.Run(t.Context(), nil); err == nil {
+	invited := false
+	if err := a.Run(t.Context(), func(net.Addr) { invited = true }); !errors.Is(err, ErrExposed) || invited {
 		t.Fatal("an agent served the world without authentication")
 	}
 }

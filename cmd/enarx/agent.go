@@ -96,9 +96,7 @@ func (a *app) agent(ctx context.Context, f *agentFlags) error {
 	if err != nil {
 		return fail(exitUsage, "", err)
 	}
-	bound := false
 	err = ag.Run(ctx, func(addr net.Addr) {
-		bound = true
 		scheme := "http"
 		if f.cfg.TLSCert != "" {
 			scheme = "https"
@@ -106,12 +104,11 @@ func (a *app) agent(ctx context.Context, f *agentFlags) error {
 		// Data, so that a script that asked for port 0 learns it.
 		a.emit("%s://%s\n", scheme, addr)
 	})
-	var network *net.OpError
 	switch {
 	case err == nil:
 		return nil
-	case bound && !errors.As(err, &network):
-		return fail(exitUsage, "", err) // it may not serve that address as configured
+	case errors.Is(err, agent.ErrExposed):
+		return fail(exitUsage, "", err)
 	}
 	return fail(exitAgent, "", err)
 }
