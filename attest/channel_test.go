@@ -224,7 +224,7 @@ func TestInvariant1NoSilentDowngrade_RelayedMessageDoesNotFit(t *testing.T) {
 		"the binding alone swapped": {bc, keepKey, KeepServer, false},
 		"the other role":            {bk, keepKey, KeepClient, false},
 	} {
-		got, err := m.ReportDataFor(x.binding, x.key, x.role)
+		got, err := m.ReportDataFor(x.binding, x.key, x.role, knownOf(leaf))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -241,7 +241,7 @@ func messageFor(l *Leaf, tree *Tree, i int) *EvidenceMessage {
 	}
 	return &EvidenceMessage{
 		Evidence:    Evidence{MediaType: MediaTypeSNP, Value: []byte{1}},
-		IdentityKey: l.IdentityKey, State: l.State, BundleDigest: l.BundleDigest, OwnerKeyHash: l.OwnerKeyHash,
+		IdentityKey: l.IdentityKey, State: l.State,
 		StartConfigDigest: l.StartConfigDigest, RuntimeVersion: l.RuntimeVersion,
 		Index: uint32(i), Count: tree.Count(), Path: p,
 	}

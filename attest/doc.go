@@ -16,7 +16,9 @@
 //	binding, err := attest.Binding(&cs, attest.KeepServer) // of its own connection
 //	channelKey, err := attest.PeerKey(&cs)                 // of its own handshake
 //	m, err := attest.DecodeEvidenceMessage(received)
-//	reportData, err := m.ReportDataFor(binding, channelKey, attest.KeepServer)
+//	reportData, err := m.ReportDataFor(binding, channelKey, attest.KeepServer, attest.Known{
+//		OwnerKeyHash: &owner, BundleDigest: &digest, // of its own deployment; none for an empty Keep
+//	})
 //	claims, verdict := verifier.Verify(m.Evidence, collateral, attest.Expected{
 //		ReportData:   reportData,
 //		HostData:     m.StartConfigDigest,
@@ -26,8 +28,8 @@
 // A [Verifier] checks the evidence of one platform up to its vendor's root; the
 // verifiers are packages below this one. Claims come out of a verifier only,
 // and package policy takes nothing else, so a path that skips verification does
-// not compile. After good claims the fields of m (state, digests, identity key)
-// are as true as the measured Keep runtime; before, they are a stranger's words.
+// not compile. After good claims the fields of m (state, identity key) and the
+// digests that went into the report data are as true as the measured Keep runtime; before, they are a stranger's words.
 //
 // Every verdict is a list of rows: what was checked, seen and expected, where
 // the expected value came from, and what to do. [Verdict.Text] and JSON show

@@ -111,20 +111,28 @@ func checkKey(what string, key []byte) error {
 // checkState holds the table of SPEC.md, rule L3. A digest of zeroes stands
 // for nothing and would hide a field that was never filled in.
 func checkState(s State, bundle, owner *[32]byte) error {
-	var wantBundle, wantOwner bool
-	switch s {
-	case StateEmpty:
-	case StateClaimed:
-		wantOwner = true
-	case StateRunning:
-		wantOwner, wantBundle = true, true
-	default:
-		return fmt.Errorf("attest: leaf: state %q, expected empty, claimed or running", s)
+	wantOwner, wantBundle, err := s.digests()
+	if err != nil {
+		return err
 	}
 	if err := checkDigest("bundle digest", s, bundle, wantBundle); err != nil {
 		return err
 	}
 	return checkDigest("owner-key hash", s, owner, wantOwner)
+}
+
+// digests says which digests a leaf of state s has. It is an error if there is
+// no such state.
+func (s State) digests() (owner, bundle bool, err error) {
+	switch s {
+	case StateEmpty:
+		return false, false, nil
+	case StateClaimed:
+		return true, false, nil
+	case StateRunning:
+		return true, true, nil
+	}
+	return false, false, fmt.Errorf("attest: leaf: state %q, expected empty, claimed or running", s)
 }
 
 func checkDigest(what string, s State, d *[32]byte, want bool) error {

@@ -25,6 +25,9 @@ const (
 //
 // It holds neither the binding nor the channel key nor the role: the verifying
 // side takes those from its own connection (see [EvidenceMessage.ReportDataFor]).
+// Nor does it hold the bundle digest and the owner-key hash, which it brings as
+// [Known]: anybody may ask a Keep for evidence, its host first of all, and what
+// is not for anybody is not in the answer.
 type EvidenceMessage struct {
 	// Evidence of the platform. Its Value is empty if and only if the media
 	// type is [MediaTypeNone].
@@ -32,8 +35,6 @@ type EvidenceMessage struct {
 	// The fields of the leaf, as in [Leaf].
 	IdentityKey       []byte
 	State             State
-	BundleDigest      *[32]byte
-	OwnerKeyHash      *[32]byte
 	StartConfigDigest [32]byte
 	RuntimeVersion    string
 	// Index of the leaf, number of leaves, and the inclusion path.
@@ -41,6 +42,19 @@ type EvidenceMessage struct {
 	Path         [][64]byte
 	// Hints are stapled certificates and revocation lists; untrusted.
 	Hints Collateral
+}
+
+// Known is what the verifying side knows by itself of the deployment that it
+// asks about. No message carries it and none can replace it: a Keep that
+// belongs to somebody else or runs something else shows as other report data.
+type Known struct {
+	// BundleDigest is the identity of the bundle; nil unless the Keep is
+	// running.
+	BundleDigest *[32]byte
+	// OwnerKeyHash is the SHA-256 digest of the owner's public keys, as in
+	// [Leaf]; nil while the Keep is empty. It must stay out of everything
+	// that the host sees (SPEC.md, rule M7).
+	OwnerKeyHash *[32]byte
 }
 
 type wireRecord struct {
@@ -56,8 +70,6 @@ type wireMessage struct {
 	Evidence          wireRecord
 	IdentityKey       []byte
 	State             string
-	BundleDigest      []byte
-	OwnerKeyHash      []byte
 	StartConfigDigest []byte
 	RuntimeVersion    string
 	Index             uint64
@@ -86,30 +98,34 @@ var decMode = func() cbor.DecMode {
 }()
 
 // LeafFor is the leaf that m speaks of, completed with the values of the
-// caller's own connection.
-func (m *EvidenceMessage) LeafFor(binding [BindingSize]byte, channelKey []byte, role Role) *Leaf {
+// caller's own connection and with what it knows of the deployment.
+func (m *EvidenceMessage) LeafFor(binding [BindingSize]byte, channelKey []byte, role Role, known Known) *Leaf {
 	return &Leaf{
 		Role:              role,
 		Binding:           binding,
 		ChannelKey:        channelKey,
 		IdentityKey:       m.IdentityKey,
 		State:             m.State,
-		BundleDigest:      m.BundleDigest,
-		OwnerKeyHash:      m.OwnerKeyHash,
+		BundleDigest:      known.BundleDigest,
+		OwnerKeyHash:      known.OwnerKeyHash,
 		StartConfigDigest: m.StartConfigDigest,
 		RuntimeVersion:    m.RuntimeVersion,
 	}
 }
 
 // ReportDataFor computes the report data that the evidence of m must carry if
-// m was made for this very connection. binding comes from [Binding] and
-// channelKey from [PeerKey], both of the caller's own connection; nothing that
-// arrived in a message may stand in for either.
+// m was made for this very connection, by a Keep of this owner with this
+// bundle. binding comes from [Binding] and channelKey from [PeerKey], both of
+// the caller's own connection; nothing that arrived in a message may stand in
+// for either, or for known.
+//
+// It is an error if known does not fit the state in m (SPEC.md, rule L3): a
+// running Keep needs both digests, an empty one takes none.
 //
 // On success the result goes into [Expected.ReportData], and StartConfigDigest
 // of m into [Expected.HostData]. The message itself proves nothing.
-func (m *EvidenceMessage) ReportDataFor(binding [BindingSize]byte, channelKey []byte, role Role) ([64]byte, error) {
-	h, err := m.LeafFor(binding, channelKey, role).Hash()
+func (m *EvidenceMessage) ReportDataFor(binding [BindingSize]byte, channelKey []byte, role Role, known Known) ([64]byte, error) {
+	h, err := m.LeafFor(binding, channelKey, role, known).Hash()
 	if err != nil {
 		return [64]byte{}, err
 	}
@@ -131,7 +147,7 @@ func (m *EvidenceMessage) check() error {
 	if err := checkKey("identity key", m.IdentityKey); err != nil {
 		return err
 	}
-	if err := checkState(m.State, m.BundleDigest, m.OwnerKeyHash); err != nil {
+	if _, _, err := m.State.digests(); err != nil {
 		return err
 	}
 	if err := checkVersionText(m.RuntimeVersion); err != nil {
@@ -188,8 +204,6 @@ func (m *EvidenceMessage) Encode() ([]byte, error) {
 		Evidence:          wireRecord{Type: m.Evidence.MediaType, Value: nonNil(m.Evidence.Value), Ind: indEvidence},
 		IdentityKey:       m.IdentityKey,
 		State:             string(m.State),
-		BundleDigest:      digestBytes(m.BundleDigest),
-		OwnerKeyHash:      digestBytes(m.OwnerKeyHash),
 		StartConfigDigest: m.StartConfigDigest[:],
 		RuntimeVersion:    m.RuntimeVersion,
 		Index:             uint64(m.Index),
@@ -252,21 +266,10 @@ func (w *wireMessage) message() (*EvidenceMessage, error) {
 		return nil, fmt.Errorf("attest: message: leaf %d of %d, expected at most %d", w.Index, w.Count, MaxLeaves)
 	}
 	m.Index, m.Count = uint32(w.Index), uint32(w.Count)
-	var err error
-	if m.BundleDigest, err = digestFrom("bundle digest", w.BundleDigest); err != nil {
-		return nil, err
+	if len(w.StartConfigDigest) != 32 {
+		return nil, fmt.Errorf("attest: message: start-configuration digest of %d bytes, expected 32", len(w.StartConfigDigest))
 	}
-	if m.OwnerKeyHash, err = digestFrom("owner-key hash", w.OwnerKeyHash); err != nil {
-		return nil, err
-	}
-	start, err := digestFrom("start-configuration digest", w.StartConfigDigest)
-	if err != nil {
-		return nil, err
-	}
-	if start == nil {
-		return nil, fmt.Errorf("attest: message without start-configuration digest")
-	}
-	m.StartConfigDigest = *start
+	m.StartConfigDigest = [32]byte(w.StartConfigDigest)
 	for _, p := range w.Path {
 		if len(p) != 64 {
 			return nil, fmt.Errorf("attest: message: path node of %d bytes, expected 64", len(p))
@@ -277,17 +280,6 @@ func (w *wireMessage) message() (*EvidenceMessage, error) {
 		m.Hints = append(m.Hints, Evidence{MediaType: h.Type, Value: h.Value})
 	}
 	return m, nil
-}
-
-func digestFrom(what string, b []byte) (*[32]byte, error) {
-	if b == nil {
-		return nil, nil
-	}
-	if len(b) != 32 {
-		return nil, fmt.Errorf("attest: message: %s of %d bytes, expected 32", what, len(b))
-	}
-	d := [32]byte(b)
-	return &d, nil
 }
 
 // nonNil keeps an empty value a byte string: nil would be written as null.

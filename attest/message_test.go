@@ -35,7 +35,7 @@ func TestInvariant4HostileInputIsBounded_MessageBits(t *testing.T) {
 			if !ok {
 				continue
 			}
-			rd, err := m.ReportDataFor(leaf.Binding, leaf.ChannelKey, leaf.Role)
+			rd, err := m.ReportDataFor(leaf.Binding, leaf.ChannelKey, leaf.Role, knownOf(leaf))
 			if err != nil || rd != want {
 				continue
 			}
@@ -76,13 +76,13 @@ func TestInvariant4HostileInputIsBounded_MessageShapes(t *testing.T) {
 	hugeBytes := []byte{0x5b, 0x40, 0, 0, 0, 0, 0, 0, 0}
 	hugeArray := []byte{0x9b, 0x40, 0, 0, 0, 0, 0, 0, 0}
 	raw := func(prefix int, tail []byte) []byte {
-		out := []byte{0x8c}
+		out := []byte{0x8a}
 		for _, p := range parts[:prefix] {
 			out = append(out, p...)
 		}
 		return append(out, tail...)
 	}
-	short, err := cbor.Marshal(parts[:11])
+	short, err := cbor.Marshal(parts[:9])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,28 +94,28 @@ func TestInvariant4HostileInputIsBounded_MessageShapes(t *testing.T) {
 		"empty":               {},
 		"trailing byte":       append(bytes.Clone(b), 0),
 		"beyond the limit":    append(bytes.Clone(b), make([]byte, MaxMessage)...),
-		"eleven elements":     short,
-		"thirteen elements":   long,
+		"nine elements":       short,
+		"eleven elements":     long,
 		"version 0":           with(0, 0),
 		"version 2":           with(0, 2),
 		"long form of 1":      with(0, 0x18, 1),
 		"version as text":     with(0, 0x61, '1'),
 		"huge key":            raw(2, hugeBytes),
-		"huge path":           raw(10, hugeArray),
-		"huge hints":          raw(11, hugeArray),
-		"indefinite path":     with(10, 0x9f, 0xff),
-		"path too short":      with(10, 0x80),
+		"huge path":           raw(8, hugeArray),
+		"huge hints":          raw(9, hugeArray),
+		"indefinite path":     with(8, 0x9f, 0xff),
+		"path too short":      with(8, 0x80),
 		"state null":          with(3, 0xf6),
 		"state other":         with(3, 0x61, 'x'),
-		"empty owner hash":    with(5, 0x40),
-		"no start digest":     with(6, 0xf6),
-		"version bad UTF-8":   with(7, 0x62, 0xff, 0xfe),
-		"negative index":      with(8, 0x20),
-		"index at count":      with(8, 3),
-		"index of 2^32+1":     with(8, 0x1b, 0, 0, 0, 1, 0, 0, 0, 1),
-		"count 0":             with(9, 0),
-		"count 1025":          with(9, 0x19, 0x04, 0x01),
-		"hints null":          with(11, 0xf6),
+		"no start digest":     with(4, 0xf6),
+		"short start digest":  with(4, append([]byte{0x58, 31}, make([]byte, 31)...)...),
+		"version bad UTF-8":   with(5, 0x62, 0xff, 0xfe),
+		"negative index":      with(6, 0x20),
+		"index at count":      with(6, 3),
+		"index of 2^32+1":     with(6, 0x1b, 0, 0, 0, 1, 0, 0, 0, 1),
+		"count 0":             with(7, 0),
+		"count 1025":          with(7, 0x19, 0x04, 0x01),
+		"hints null":          with(9, 0xf6),
 		"tagged":              append([]byte{0xd8, 0x18}, b...),
 		"map":                 {0xa0},
 		"a deep nest":         bytes.Repeat([]byte{0x81}, 10000),
@@ -203,9 +203,10 @@ func TestInvariant4HostileInputIsBounded_ChallengeRounds(t *testing.T) {
 }
 
 func FuzzDecodeEvidenceMessage(f *testing.F) {
-	b, _, _ := messageVector(f)
-	f.Add(b)
-	f.Add([]byte{0x8c, 1})
+	for _, v := range messageVectors(f) {
+		f.Add([]byte(v.Message))
+	}
+	f.Add([]byte{0x8a, 1})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, ok := decodes(t, b)
 		if !ok {
@@ -215,7 +216,18 @@ func FuzzDecodeEvidenceMessage(f *testing.F) {
 		if err != nil || !bytes.Equal(again, b) {
 			t.Fatalf("encodes to other bytes: %v", err)
 		}
-		if _, err := m.ReportDataFor([32]byte{1}, []byte{1, 2, 3}, KeepServer); err != nil && string(m.IdentityKey) != "\x01\x02\x03" {
+		var known Known
+		owner, bundle, err := m.State.digests()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if owner {
+			known.OwnerKeyHash = &[32]byte{1}
+		}
+		if bundle {
+			known.BundleDigest = &[32]byte{2}
+		}
+		if _, err := m.ReportDataFor([32]byte{1}, []byte{1, 2, 3}, KeepServer, known); err != nil && string(m.IdentityKey) != "\x01\x02\x03" {
 			t.Fatalf("a good message gives no report data: %v", err)
 		}
 	})

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"hash"
 	"os"
+	"reflect"
 	"testing"
 )
 
@@ -208,35 +209,94 @@ func TestVectorsWorkloadReportData(t *testing.T) {
 	}
 }
 
-// messageVector is the message of message.json with what it must lead to.
-func messageVector(t testing.TB) (b []byte, leaf *Leaf, reportData [64]byte) {
-	var v struct {
-		Leaf       leafVector
-		Message    hexBytes
-		ReportData hexBytes `json:"report_data"`
-	}
-	vectors(t, "message.json", &v)
-	if len(v.Message) == 0 {
-		t.Fatal("no message in the vector")
-	}
-	return v.Message, v.Leaf.leaf(), [64]byte(v.ReportData)
+// messageCase is a message with the leaf of its session and the report data
+// that both must lead to.
+type messageCase struct {
+	Leaf       leafVector
+	Message    hexBytes
+	ReportData hexBytes `json:"report_data"`
 }
 
+func messageVectors(t testing.TB) []messageCase {
+	t.Helper()
+	var vs []messageCase
+	vectors(t, "message.json", &vs)
+	if len(vs) != 3 {
+		t.Fatalf("%d messages, expected one for each state", len(vs))
+	}
+	for _, v := range vs {
+		if len(v.Message) == 0 {
+			t.Fatal("no message in the vector")
+		}
+	}
+	return vs
+}
+
+// messageVector is the message of a running Keep.
+func messageVector(t testing.TB) (b []byte, leaf *Leaf, reportData [64]byte) {
+	t.Helper()
+	for _, v := range messageVectors(t) {
+		if State(v.Leaf.State) == StateRunning {
+			return v.Message, v.Leaf.leaf(), [64]byte(v.ReportData)
+		}
+	}
+	t.Fatal("no message of a running Keep among the vectors")
+	return nil, nil, [64]byte{}
+}
+
+// knownOf is what the verifying side of a session knows by itself.
+func knownOf(l *Leaf) Known { return Known{BundleDigest: l.BundleDigest, OwnerKeyHash: l.OwnerKeyHash} }
+
 func TestVectorsMessage(t *testing.T) {
-	b, leaf, want := messageVector(t)
-	m, err := DecodeEvidenceMessage(b)
-	if err != nil {
-		t.Fatal(err)
+	for _, v := range messageVectors(t) {
+		leaf := v.Leaf.leaf()
+		m, err := DecodeEvidenceMessage(v.Message)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := m.ReportDataFor(leaf.Binding, leaf.ChannelKey, leaf.Role, knownOf(leaf))
+		if err != nil || !bytes.Equal(got[:], v.ReportData) {
+			t.Fatalf("%s: report data %x, %v, expected %x", leaf.State, got, err, v.ReportData)
+		}
+		again, err := m.Encode()
+		if err != nil || !bytes.Equal(again, v.Message) {
+			t.Fatalf("%s: encoded again to other bytes, %v", leaf.State, err)
+		}
+		if len(m.Hints) != 1 || m.Hints[0].MediaType != MediaTypeCertificate || m.Evidence.MediaType != MediaTypeSNP {
+			t.Errorf("%s: evidence %s, hints %d", leaf.State, m.Evidence.MediaType, len(m.Hints))
+		}
 	}
-	got, err := m.ReportDataFor(leaf.Binding, leaf.ChannelKey, leaf.Role)
-	if err != nil || got != want {
-		t.Fatalf("report data %x, %v, expected %x", got, err, want)
-	}
-	again, err := m.Encode()
-	if err != nil || !bytes.Equal(again, b) {
-		t.Fatalf("encoded again to other bytes, %v", err)
-	}
-	if len(m.Hints) != 1 || m.Hints[0].MediaType != MediaTypeCertificate || m.Evidence.MediaType != MediaTypeSNP {
-		t.Errorf("evidence %s, hints %d", m.Evidence.MediaType, len(m.Hints))
+}
+
+// A message says nothing of the owner and the bundle, and is worth nothing to
+// who does not know them: every other value, and none, leads elsewhere.
+func TestInvariant3HostSeesCiphertext_MessageHoldsNoDigest(t *testing.T) {
+	for _, v := range messageVectors(t) {
+		leaf := v.Leaf.leaf()
+		m, err := DecodeEvidenceMessage(v.Message)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for what, d := range map[string]*[32]byte{"owner-key hash": leaf.OwnerKeyHash, "bundle digest": leaf.BundleDigest} {
+			if d != nil && bytes.Contains(v.Message, d[:]) {
+				t.Errorf("%s: the message holds the %s", leaf.State, what)
+			}
+		}
+		for name, known := range map[string]Known{
+			"nothing":             {},
+			"the owner only":      {OwnerKeyHash: leaf.OwnerKeyHash},
+			"the digest only":     {BundleDigest: leaf.BundleDigest},
+			"another owner":       {OwnerKeyHash: &[32]byte{1}, BundleDigest: leaf.BundleDigest},
+			"another bundle":      {OwnerKeyHash: leaf.OwnerKeyHash, BundleDigest: &[32]byte{1}},
+			"zeroes for an owner": {OwnerKeyHash: &[32]byte{}, BundleDigest: leaf.BundleDigest},
+		} {
+			if reflect.DeepEqual(known, knownOf(leaf)) {
+				continue // it is what this state calls for
+			}
+			got, err := m.ReportDataFor(leaf.Binding, leaf.ChannelKey, leaf.Role, known)
+			if err == nil && bytes.Equal(got[:], v.ReportData) {
+				t.Errorf("%s: who knows %s finds the report data", leaf.State, name)
+			}
+		}
 	}
 }

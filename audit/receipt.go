@@ -227,11 +227,11 @@ func (r *Receipt) check() error {
 	if _, err := r.Owner.Hash(); err != nil {
 		return err
 	}
-	if err := r.Before.check(); err != nil {
+	if err := r.checkSession(&r.Before); err != nil {
 		return err
 	}
 	if r.After != nil {
-		if err := r.After.check(); err != nil {
+		if err := r.checkSession(r.After); err != nil {
 			return err
 		}
 	}
@@ -242,24 +242,41 @@ func (r *Receipt) check() error {
 	return nil
 }
 
-func (s *Session) check() error {
+func (r *Receipt) checkSession(s *Session) error {
 	if len(s.Binding) != attest.BindingSize {
 		return fmt.Errorf("receipt: binding of %d bytes, expected %d", len(s.Binding), attest.BindingSize)
 	}
 	if len(s.Rows) > maxRows {
 		return fmt.Errorf("receipt: %d rows, expected at most %d", len(s.Rows), maxRows)
 	}
-	_, _, err := s.open()
+	_, _, err := r.open(s)
 	return err
 }
 
-// open decodes the message and computes the report data that it leads to.
-func (s *Session) open() (*attest.EvidenceMessage, [64]byte, error) {
+// open decodes the message and computes the report data that it leads to for
+// the owner and the bundle of r: the message names neither. In which state the
+// Keep should have been is for [Receipt.Recheck] to say.
+func (r *Receipt) open(s *Session) (*attest.EvidenceMessage, [64]byte, error) {
 	m, err := attest.DecodeEvidenceMessage(s.Message)
 	if err != nil {
 		return nil, [64]byte{}, fmt.Errorf("receipt: %w", err)
 	}
-	rd, err := m.ReportDataFor([attest.BindingSize]byte(s.Binding), s.ChannelKey, s.Role)
+	var known attest.Known
+	if m.State != attest.StateEmpty {
+		owner, err := r.Owner.Hash()
+		if err != nil {
+			return nil, [64]byte{}, err
+		}
+		known.OwnerKeyHash = &owner
+	}
+	if m.State == attest.StateRunning {
+		bundle, err := workload.ParseDigest(r.Bundle)
+		if err != nil {
+			return nil, [64]byte{}, fmt.Errorf("receipt: %w", err)
+		}
+		known.BundleDigest = (*[32]byte)(&bundle)
+	}
+	rd, err := m.ReportDataFor([attest.BindingSize]byte(s.Binding), s.ChannelKey, s.Role, known)
 	if err != nil {
 		return nil, [64]byte{}, fmt.Errorf("receipt: %w", err)
 	}

@@ -85,7 +85,7 @@ func (s *story) session(state attest.State, owner, bundle *[32]byte, start [32]b
 	}
 	m := attest.EvidenceMessage{
 		Evidence:    attest.Evidence{MediaType: attest.MediaTypeSNP, Value: report},
-		IdentityKey: leaf.IdentityKey, State: state, BundleDigest: bundle, OwnerKeyHash: owner, StartConfigDigest: start,
+		IdentityKey: leaf.IdentityKey, State: state, StartConfigDigest: start,
 		RuntimeVersion: leaf.RuntimeVersion, Index: 2, Count: 3, Path: path, Hints: s.vendor.HW.Chain(),
 	}
 	b, err := m.Encode()
@@ -145,8 +145,8 @@ func TestInvariant1NoSilentDowngrade_RecheckRefuses(t *testing.T) {
 		check string
 		edit  func(*story)
 	}{
-		"bundle of another deployment": {"receipt.bundle", func(s *story) { s.receipt.Bundle = workload.Digest{4}.String() }},
-		"Keep of another owner": {"receipt.owner", func(s *story) {
+		"bundle of another deployment": {"after/sim.report-data", func(s *story) { s.receipt.Bundle = workload.Digest{4}.String() }},
+		"Keep of another owner": {"after/sim.report-data", func(s *story) {
 			after := s.session(attest.StateRunning, s.hash(other), (*[32]byte)(&s.bundle), s.start)
 			s.receipt.After = &after
 		}},

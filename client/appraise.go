@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/enarx/enarx-go/attest"
@@ -47,11 +48,11 @@ type Demand struct {
 	InsecureNoTEE bool
 	// State is empty for a deployment, running for a later session.
 	State attest.State
-	// OwnerKeyHash and BundleDigest must be what the Keep says in state
-	// running; nil in state empty.
+	// OwnerKeyHash and BundleDigest go into the report data that is expected
+	// of a running Keep, which does not name them; nil in state empty.
 	OwnerKeyHash, BundleDigest *[32]byte
 	// ChannelKey pins the Keep of an earlier session (SubjectPublicKeyInfo,
-	// DER); nil in state empty, where the key is learnt.
+	// DER); nil in state empty, where the key is learnt, and in no other.
 	ChannelKey []byte
 	// At is the time to verify at.
 	At time.Time
@@ -220,6 +221,9 @@ func (s *Session) challenge(c attest.Evidence) (attest.Evidence, error) {
 
 // judge is the whole decision about one piece of evidence.
 func (s *Session) judge(m *attest.EvidenceMessage, d Demand) (*Appraisal, error) {
+	if err := d.check(); err != nil {
+		return nil, err
+	}
 	cs := s.conn.State()
 	// Both come from this connection and from nothing that arrived on it.
 	binding, err := attest.Binding(&cs, attest.KeepServer)
@@ -234,10 +238,16 @@ func (s *Session) judge(m *attest.EvidenceMessage, d Demand) (*Appraisal, error)
 	start := sallyport.StartConfig{Mode: "push", Platform: d.Platform}
 	startDigest := start.Digest()
 	rows := keepRows(m, d, key, startDigest)
+	if m.State != d.State {
+		// No report data can be expected of a Keep in a state of which this
+		// client knows neither owner nor bundle: this is the end.
+		return nil, refusal(d.Platform, nil, nil, rows, nil)
+	}
 	if m.Evidence.MediaType == attest.MediaTypeNone {
 		return a.unattested(d, rows)
 	}
-	reportData, err := m.ReportDataFor(binding, key, attest.KeepServer)
+	reportData, err := m.ReportDataFor(binding, key, attest.KeepServer,
+		attest.Known{BundleDigest: d.BundleDigest, OwnerKeyHash: d.OwnerKeyHash})
 	if err != nil {
 		return nil, err
 	}
@@ -250,7 +260,7 @@ func (s *Session) judge(m *attest.EvidenceMessage, d Demand) (*Appraisal, error)
 	claims, verdict := v.Verify(m.Evidence, col, attest.Expected{
 		ReportData: reportData, Measurements: d.Measurements, HostData: startDigest, MinTCB: d.MinTCB,
 	}, d.At)
-	rows = append(rows, verdict...)
+	rows = append(append(rows, foreign(verdict, d)...), deploymentRows(verdict, d)...)
 	if !claims.Verified() || !rows.OK() || claims.Platform != d.Platform {
 		return nil, refusal(d.Platform, claims, nil, failed(rows), nil)
 	}
@@ -294,7 +304,7 @@ func (a *Appraisal) unattested(d Demand, rows attest.Verdict) (*Appraisal, error
 		row.Expected, row.Source, row.Outcome = "none", "--insecure-no-tee", attest.Warn
 		row.Todo = "nothing about this keep is proven and its host sees everything; use it for tests only"
 	}
-	rows = append(rows, row)
+	rows = append(append(rows, row), deploymentRows(nil, d)...)
 	if !ok || !rows.OK() {
 		return nil, refusal(d.Platform, nil, un, rows, nil)
 	}
@@ -331,6 +341,26 @@ func pick(vs []attest.Verifier, platform, mediaType string) (attest.Verifier, at
 	return nil, row
 }
 
+// check refuses a demand that would leave a check out.
+func (d *Demand) check() error {
+	switch d.State {
+	case attest.StateEmpty:
+		if d.OwnerKeyHash != nil || d.BundleDigest != nil {
+			return errors.New("client: internal error: an owner or a bundle is demanded of an empty keep")
+		}
+		return nil
+	case attest.StateRunning:
+		if len(d.ChannelKey) == 0 {
+			return errors.New("client: internal error: nothing pins the keep: the channel key of its deployment is missing")
+		}
+		if d.OwnerKeyHash == nil || d.BundleDigest == nil {
+			return errors.New("client: internal error: owner or bundle of the deployment is missing")
+		}
+		return nil
+	}
+	return fmt.Errorf("client: internal error: state %q is demanded, expected empty or running", d.State)
+}
+
 // keepRows checks what the Keep says about itself. It is worth what the
 // evidence is worth, which covers every one of these fields.
 func keepRows(m *attest.EvidenceMessage, d Demand, key []byte, startDigest [32]byte) attest.Verdict {
@@ -357,14 +387,47 @@ func keepRows(m *attest.EvidenceMessage, d Demand, key []byte, startDigest [32]b
 		check("channel key", short(key), short(d.ChannelKey), "the deployment",
 			"this is not the keep that was deployed to; the host put another in its place", bytes.Equal(key, d.ChannelKey))
 	}
-	if d.State == attest.StateEmpty {
-		return rows
-	}
-	check("owner key", digestText(m.OwnerKeyHash), digestText(d.OwnerKeyHash), "the owner file",
-		"this keep belongs to somebody else", equalDigest(m.OwnerKeyHash, d.OwnerKeyHash))
-	check("bundle digest", digestText(m.BundleDigest), digestText(d.BundleDigest), "the deployment",
-		"the keep runs something else; do not trust what it says", equalDigest(m.BundleDigest, d.BundleDigest))
 	return rows
+}
+
+// reportDataCheck ends the name of the row in which a verifier compares the
+// report data.
+const reportDataCheck = ".report-data"
+
+// deploymentRows says whether owner and bundle are those of the deployment. A
+// Keep names neither; this client has put both into the report data, so the
+// two rows come out as that one comparison did. Where it failed, nobody can
+// tell which part of it differs: there are no rows then, and its own says what
+// it may mean. Without evidence nothing has been compared.
+func deploymentRows(verdict attest.Verdict, d Demand) attest.Verdict {
+	if d.State == attest.StateEmpty {
+		return nil
+	}
+	seen, outcome, todo := "nothing: this keep has no evidence", attest.Skipped, "nothing proves whose keep this is and what it runs; use it for tests only"
+	if len(verdict) > 0 {
+		i := slices.IndexFunc(verdict, func(r attest.Row) bool { return strings.HasSuffix(r.Check, reportDataCheck) })
+		if i < 0 || verdict[i].Outcome == attest.Fail {
+			return nil
+		}
+		seen, outcome, todo = "part of the report data", verdict[i].Outcome, verdict[i].Todo
+	}
+	row := func(name string, want *[32]byte, source string) attest.Row {
+		return attest.Row{Check: name, Seen: seen, Expected: hex.EncodeToString(want[:8]) + "…", Source: source, Outcome: outcome, Todo: todo}
+	}
+	return attest.Verdict{row("owner key", d.OwnerKeyHash, "the owner file"), row("bundle digest", d.BundleDigest, "the deployment")}
+}
+
+// foreign adds to a failed comparison of report data what else it can mean
+// where a deployment went into it.
+func foreign(verdict attest.Verdict, d Demand) attest.Verdict {
+	verdict = slices.Clone(verdict)
+	for i, r := range verdict {
+		if d.State == attest.StateEmpty || r.Outcome != attest.Fail || !strings.HasSuffix(r.Check, reportDataCheck) {
+			continue
+		}
+		verdict[i].Todo = "this keep is not the one that was deployed to, belongs to somebody else, or runs something else; do not trust it"
+	}
+	return verdict
 }
 
 func stateTodo(seen, want attest.State) string {
@@ -372,15 +435,6 @@ func stateTodo(seen, want attest.State) string {
 		return "somebody has already claimed this keep; ask for a new one"
 	}
 	return "the keep is not where this command needs it; look at it with enarx inspect"
-}
-
-func equalDigest(a, b *[32]byte) bool { return a != nil && b != nil && *a == *b }
-
-func digestText(d *[32]byte) string {
-	if d == nil {
-		return "none"
-	}
-	return hex.EncodeToString(d[:8]) + "…"
 }
 
 func short(b []byte) string {

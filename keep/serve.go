@@ -175,6 +175,9 @@ func (k *Keep) evidence(ctx context.Context, conn *session.Conn, hello []byte) e
 	return k.sendEvidence(ctx, conn)
 }
 
+// sendEvidence tells anybody who asks, the host's own sessions included. So
+// what a leaf says of the owner and the bundle is not in the message: it is in
+// the report data, where only who knows it already can find it.
 func (k *Keep) sendEvidence(ctx context.Context, conn *session.Conn) error {
 	cs := conn.State()
 	binding, err := attest.Binding(&cs, attest.KeepServer)
@@ -195,8 +198,6 @@ func (k *Keep) sendEvidence(ctx context.Context, conn *session.Conn) error {
 		Hints:             q.Hints,
 		IdentityKey:       leaf.IdentityKey,
 		State:             leaf.State,
-		BundleDigest:      leaf.BundleDigest,
-		OwnerKeyHash:      leaf.OwnerKeyHash,
 		StartConfigDigest: leaf.StartConfigDigest,
 		RuntimeVersion:    leaf.RuntimeVersion,
 		Index:             q.Index,

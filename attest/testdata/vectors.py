@@ -167,14 +167,16 @@ def main():
          "report_data": sha512(domain("enarx-attest-workload-data-v1") + fill("bundle", 32) + d)}
         for d in (b"", b"\0", b"nonce", fill("data", 64), fill("data", 1000))])
 
-    f = fields("keep-server", "claimed")
-    leaves = [sha512(b"leaf 0"), sha512(b"\0" + leaf_bytes(f)), sha512(b"leaf 2")]
     evidence = ["application/vnd.enarx.sev-snp-report", fill("report", 1184), 4]
     hints = [["application/pkix-cert", fill("hint", 300), 2]]
-    msg = cbor([1, evidence, f["identity_key"], f["state"], f["bundle_digest"], f["owner_key_hash"],
-                f["start_config_digest"], f["runtime_version"], 1, 3, path(leaves, 1), hints])
-    write("message.json", {"leaf": f, "index": 1, "count": 3, "message": msg,
-                           "report_data": report_data(3, root(leaves))})
+    messages = []
+    for state in ("empty", "claimed", "running"):
+        f = fields("keep-server", state)
+        leaves = [sha512(b"leaf 0"), sha512(b"\0" + leaf_bytes(f)), sha512(b"leaf 2")]
+        msg = cbor([1, evidence, f["identity_key"], f["state"], f["start_config_digest"], f["runtime_version"],
+                    1, 3, path(leaves, 1), hints])
+        messages.append({"leaf": f, "index": 1, "count": 3, "message": msg, "report_data": report_data(3, root(leaves))})
+    write("message.json", messages)
 
 
 main()

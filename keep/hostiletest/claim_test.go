@@ -163,7 +163,7 @@ func TestAttackBundleDigest(t *testing.T) {
 	other := [32]byte{7}
 	type lie struct {
 		accepted []byte
-		running  func(m *attest.EvidenceMessage)
+		running  func(m *attest.EvidenceMessage, known *attest.Known)
 		cert     func() []byte
 	}
 	play := func(t *testing.T, l lie) error {
@@ -201,11 +201,12 @@ func TestAttackBundleDigest(t *testing.T) {
 			hostiletest.Send(c, session.TypeRunning, &session.Running{IdentityCert: cert, Engine: "none"})
 			digest := [32]byte(d.Digest)
 			m = f.Empty(t)
-			m.State, m.BundleDigest, m.OwnerKeyHash = attest.StateRunning, &digest, &ownerHash
+			m.State = attest.StateRunning
+			known := attest.Known{BundleDigest: &digest, OwnerKeyHash: &ownerHash}
 			if l.running != nil {
-				l.running(m)
+				l.running(m, &known)
 			}
-			f.Attest(t, c, m)
+			f.AttestAs(t, c, m, known)
 			hostiletest.Send(c, session.TypeEvidence, m)
 			hostiletest.Send(c, session.TypeExit, &session.Exit{End: session.EndExit})
 		})
@@ -223,13 +224,17 @@ func TestAttackBundleDigest(t *testing.T) {
 		wantError(t, play(t, lie{accepted: other[:]}), "the keep says it accepted")
 	})
 	t.Run("Running", func(t *testing.T) {
-		wantRow(t, play(t, lie{running: func(m *attest.EvidenceMessage) { m.BundleDigest = &other }}), "bundle digest")
+		err := play(t, lie{running: func(_ *attest.EvidenceMessage, k *attest.Known) { k.BundleDigest = &other }})
+		wantRow(t, err, "sim.report-data")
+		wantError(t, err, "runs something else")
 	})
 	t.Run("Owner", func(t *testing.T) {
-		wantRow(t, play(t, lie{running: func(m *attest.EvidenceMessage) { m.OwnerKeyHash = &other }}), "owner key")
+		err := play(t, lie{running: func(_ *attest.EvidenceMessage, k *attest.Known) { k.OwnerKeyHash = &other }})
+		wantRow(t, err, "sim.report-data")
+		wantError(t, err, "belongs to somebody else")
 	})
 	t.Run("State", func(t *testing.T) {
-		wantRow(t, play(t, lie{running: func(m *attest.EvidenceMessage) { m.State, m.BundleDigest = attest.StateClaimed, nil }}), "keep state")
+		wantRow(t, play(t, lie{running: func(m *attest.EvidenceMessage, k *attest.Known) { m.State, k.BundleDigest = attest.StateClaimed, nil }}), "keep state")
 	})
 	t.Run("IdentityCertificate", func(t *testing.T) {
 		wantError(t, play(t, lie{cert: func() []byte { return hostiletest.NewFake(t, attest.PlatformSim).IdentityCert(t) }}),

@@ -39,7 +39,7 @@ var answers = []struct {
 	{name: "NoEvidence", none: true, answer: func(t *testing.T, f *hostiletest.Fake, c *session.Conn) any { return f.Empty(t) }},
 	{name: "NoEvidenceAndClaimed", answer: func(t *testing.T, f *hostiletest.Fake, c *session.Conn) any {
 		m := f.Empty(t)
-		m.State, m.OwnerKeyHash = attest.StateClaimed, &[32]byte{1}
+		m.State = attest.StateClaimed
 		return m
 	}},
 	{name: "NoEvidenceAndOtherStart", answer: func(t *testing.T, f *hostiletest.Fake, c *session.Conn) any {
@@ -100,6 +100,9 @@ var options = []struct {
 	{"AfterTheCertificates", false, func(d *client.Demand) { d.At = d.At.AddDate(20, 0, 0) }},
 	{"WantsRunning", false, func(d *client.Demand) {
 		d.State, d.OwnerKeyHash, d.BundleDigest = attest.StateRunning, &[32]byte{1}, &[32]byte{2}
+	}},
+	{"WantsRunningAndPins", false, func(d *client.Demand) {
+		d.State, d.OwnerKeyHash, d.BundleDigest, d.ChannelKey = attest.StateRunning, &[32]byte{1}, &[32]byte{2}, []byte("another keep")
 	}},
 	{"WantsNoState", false, func(d *client.Demand) { d.State = "" }},
 	{"PinsAnotherKeep", false, func(d *client.Demand) { d.ChannelKey = []byte("another keep") }},
@@ -253,10 +256,11 @@ func TestInvariant1NoSilentDowngrade_OrderOfCalls(t *testing.T) {
 				hostiletest.Send(c, session.TypeEvidence, m)
 				continue
 			}
+			var known attest.Known
 			if n == 2 {
-				m.State, m.OwnerKeyHash, m.BundleDigest = attest.StateRunning, &[32]byte{1}, &[32]byte{2}
+				m.State, known = attest.StateRunning, attest.Known{OwnerKeyHash: &[32]byte{1}, BundleDigest: &[32]byte{2}}
 			}
-			f.Attest(t, c, m)
+			f.AttestAs(t, c, m, known)
 			hostiletest.Send(c, session.TypeEvidence, m)
 		}
 	})
@@ -272,7 +276,7 @@ func TestInvariant1NoSilentDowngrade_OrderOfCalls(t *testing.T) {
 	tryEverything(t, "after an appraisal and a refusal", s, wire)
 
 	// An appraisal for an owner's later session is none for a deployment.
-	d.State, d.OwnerKeyHash, d.BundleDigest = attest.StateRunning, &[32]byte{1}, &[32]byte{2}
+	d.State, d.OwnerKeyHash, d.BundleDigest, d.ChannelKey = attest.StateRunning, &[32]byte{1}, &[32]byte{2}, f.ChannelSPKI
 	if _, err := s.Appraise(d); err != nil {
 		t.Fatal(err)
 	}

@@ -120,9 +120,15 @@ func (f *Fake) Empty(t testing.TB) *attest.EvidenceMessage {
 	}
 }
 
-// Attest fills m with evidence that Sign makes for the very connection c, as a
-// Keep would: everything about it is right but who made it.
+// Attest fills m with evidence that Sign makes for the very connection c, as an
+// empty Keep would: everything about it is right but who made it.
 func (f *Fake) Attest(t testing.TB, c *session.Conn, m *attest.EvidenceMessage) {
+	t.Helper()
+	f.AttestAs(t, c, m, attest.Known{})
+}
+
+// AttestAs is Attest for a Keep that has the owner and the bundle of known.
+func (f *Fake) AttestAs(t testing.TB, c *session.Conn, m *attest.EvidenceMessage, known attest.Known) {
 	t.Helper()
 	cs := c.State()
 	binding, err := attest.Binding(&cs, attest.KeepServer)
@@ -131,7 +137,7 @@ func (f *Fake) Attest(t testing.TB, c *session.Conn, m *attest.EvidenceMessage) 
 		return
 	}
 	m.Index, m.Count, m.Path = 0, 1, nil
-	rd, err := m.ReportDataFor(binding, f.ChannelSPKI, attest.KeepServer)
+	rd, err := m.ReportDataFor(binding, f.ChannelSPKI, attest.KeepServer, known)
 	if err != nil {
 		t.Error(err)
 		return

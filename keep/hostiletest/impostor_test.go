@@ -378,11 +378,12 @@ func TestAttackKeepThatIsNotEmpty(t *testing.T) {
 		t.Run(string(state), func(t *testing.T) {
 			err := offer(t, f, demand(t, attest.PlatformSim), func(c *session.Conn) *attest.EvidenceMessage {
 				m := f.Empty(t)
-				m.State, m.OwnerKeyHash = state, &[32]byte{1}
+				m.State = state
+				known := attest.Known{OwnerKeyHash: &[32]byte{1}}
 				if state == attest.StateRunning {
-					m.BundleDigest = &[32]byte{2}
+					known.BundleDigest = &[32]byte{2}
 				}
-				f.Attest(t, c, m)
+				f.AttestAs(t, c, m, known)
 				return m
 			})
 			wantRow(t, err, "keep state")
