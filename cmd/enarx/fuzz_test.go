@@ -62,6 +62,9 @@ func FuzzOwnerFile(f *testing.F) {
 			}
 			return
 		}
+		if len(o.ChannelKey) == 0 {
+			t.Fatal("an owner file that pins no Keep was taken")
+		}
 		if k, err := o.key(); err == nil {
 			pub := k.Public()
 			if _, err := pub.Hash(); err != nil {
@@ -70,6 +73,34 @@ func FuzzOwnerFile(f *testing.F) {
 		}
 		o.digest()
 	})
+}
+
+// An owner file that pins no Keep would let the host choose one.
+func TestInvariant1NoSilentDowngrade_OwnerFileWithoutChannelKey(t *testing.T) {
+	good := string(goodOwnerFile(t))
+	path := filepath.Join(t.TempDir(), "x.owner")
+	read := func(text string) error {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := parseOwnerFile(path)
+		return err
+	}
+	if err := read(good); err != nil {
+		t.Fatalf("the file with a key is refused, so the refusals below would show nothing: %v", err)
+	}
+	const line = `  "channel_key": "AQ==",` + "\n"
+	for name, other := range map[string]string{"left out": "", "null": `"channel_key": null,`, "empty": `"channel_key": "",`} {
+		text := strings.Replace(good, line, other, 1)
+		if text == good {
+			t.Fatalf("the owner file has no line %q: %s", line, good)
+		}
+		var ce *cliError
+		if err := read(text); !errors.As(err, &ce) || ce.code != exitUsage || !strings.Contains(err.Error(), "channel key") {
+			t.Errorf("channel key %s: %v, expected a refusal that names it", name, err)
+		}
+	}
 }
 
 // FuzzFlags: what the flags accept means something, and all that was written.

@@ -190,5 +190,9 @@ func parseOwnerFile(path string) (*ownerFile, error) {
 	if !slices.Contains(platformNames, o.Platform) {
 		return nil, failf(exitUsage, "name a file that enarx deploy wrote", "owner file %s names platform %q, which does not exist", path, o.Platform)
 	}
+	// Without it any Keep of the host's choosing would do.
+	if len(o.ChannelKey) == 0 {
+		return nil, failf(exitUsage, "name a file that enarx deploy wrote", "owner file %s has no channel key, so nothing tells the Keep of this deployment from another", path)
+	}
 	return o, nil
 }

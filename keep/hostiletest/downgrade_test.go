@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -308,6 +309,65 @@ func TestInvariant1NoSilentDowngrade_RealKeepOfAnotherPlatform(t *testing.T) {
 					wantRow(t, err, row)
 				})
 			}
+		}
+	}
+}
+
+// A demand for a running Keep that does not say which one is no demand: a Keep
+// of the host's choosing would fit it, with good evidence or with none.
+func TestInvariant1NoSilentDowngrade_RunningKeepIsPinned(t *testing.T) {
+	hash, digest := [32]byte{1}, [32]byte{2}
+	for _, platform := range []string{attest.PlatformSim, attest.PlatformProcess} {
+		f := owned(t, platform)
+		appraise := func(change func(*client.Demand)) (*client.Appraisal, error) {
+			d := demand(t, platform)
+			d.InsecureNoTEE = platform == attest.PlatformProcess
+			d.State, d.OwnerKeyHash, d.BundleDigest, d.ChannelKey = attest.StateRunning, &hash, &digest, f.ChannelSPKI
+			change(&d)
+			wire, tunnel := hostiletest.Tap(f.Serve(t, func(c *session.Conn) {
+				hostiletest.Await(c, session.TypeHello)
+				m := f.Empty(t)
+				m.State = attest.StateRunning
+				if platform == attest.PlatformSim {
+					f.AttestAs(t, c, m, attest.Known{OwnerKeyHash: &hash, BundleDigest: &digest})
+				}
+				hostiletest.Send(c, session.TypeEvidence, m)
+				c.ReadMessage()
+			}), nil)
+			s := connect(t, tunnel)
+			a, err := s.Appraise(d)
+			if err != nil {
+				tryEverything(t, "after a demand that is none", s, wire)
+			}
+			return a, err
+		}
+		a, err := appraise(func(*client.Demand) {})
+		if err != nil {
+			t.Fatalf("%s: the full demand is not met (%v): the refusals below show nothing", platform, err)
+		}
+		// Without evidence nothing was compared, and the rows say so.
+		want := attest.Simulated
+		if platform == attest.PlatformProcess {
+			want = attest.Skipped
+		}
+		for _, check := range []string{"owner key", "bundle digest"} {
+			i := slices.IndexFunc(a.Verdict, func(r attest.Row) bool { return r.Check == check })
+			if i < 0 || a.Verdict[i].Outcome != want {
+				t.Errorf("%s: row %q does not read %s: %+v", platform, check, want, a.Verdict)
+			}
+		}
+		for words, change := range map[string]func(*client.Demand){
+			"nothing pins the keep":       func(d *client.Demand) { d.ChannelKey = nil },
+			"pins the keep: the channel":  func(d *client.Demand) { d.ChannelKey = []byte{} },
+			"owner or bundle of the":      func(d *client.Demand) { d.OwnerKeyHash = nil },
+			"bundle of the deployment is": func(d *client.Demand) { d.BundleDigest = nil },
+			"state \"\" is demanded":      func(d *client.Demand) { d.State = "" },
+			"state \"claimed\"":           func(d *client.Demand) { d.State = attest.StateClaimed },
+			"demanded of an empty keep":   func(d *client.Demand) { d.State = attest.StateEmpty },
+		} {
+			_, err := appraise(change)
+			wantError(t, err, words)
+			wantError(t, err, "internal error")
 		}
 	}
 }
