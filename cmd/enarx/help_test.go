@@ -5,6 +5,7 @@ package main
 
 import (
 	"bytes"
+	"os"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -67,6 +68,22 @@ func TestEveryCommandExplainsItself(t *testing.T) {
 				t.Errorf("--%s: help %q: expected words without a full stop", f.Name, f.Usage)
 			}
 		})
+	})
+}
+
+// TestEveryCommandIsInTheDocs holds docs/cli.md to the program.
+func TestEveryCommandIsInTheDocs(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/cli.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	everyCommand(t, func(t *testing.T, c *cobra.Command) {
+		if c.Hidden || c.HasSubCommands() {
+			return
+		}
+		if !strings.Contains(string(doc), "`"+c.CommandPath()) {
+			t.Errorf("docs/cli.md does not mention %s", c.CommandPath())
+		}
 	})
 }
 
