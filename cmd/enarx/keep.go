@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+
+	"github.com/enarx/enarx-go/internal/codecache"
 )
 
 // keepDigest is the SHA-256 digest of the Keep runtime that was built with
@@ -114,6 +116,18 @@ func (a *app) findKeep(flag string) (*keepRuntime, error) {
 	}
 	k.File, k.measure = f, sync.OnceValue(k.hash)
 	return k, nil
+}
+
+// recallFrom lets measure take the digest from memory where the file is as it
+// was. For platform process alone: there the digest says to this user what runs
+// on this machine, and proves nothing to anybody.
+func (k *keepRuntime) recallFrom(c *codecache.Cache) {
+	k.measure = sync.OnceValue(func() (err error) {
+		if k.Digest, err = c.Digest(k.File, maxKeepSize); err != nil {
+			return failf(exitPlatform, "", "reading the Keep runtime %s: %w", k.Path, err)
+		}
+		return nil
+	})
 }
 
 // close lets go of the file, when nobody measures it any more.

@@ -95,6 +95,7 @@ type localRun struct {
 	sim      *localSim
 	keep     *localKeep
 	cache    *runCache // platform process only
+	owner    *session.OwnerKey
 	started  *client.Started
 }
 
@@ -168,6 +169,11 @@ func (r *localRun) launch(ctx context.Context) (err error) {
 	if r.runtime, err = r.a.findKeep(r.f.keep); err != nil {
 		return err
 	}
+	if r.platform == attest.PlatformProcess {
+		if r.cache = openRunCache(); r.cache.cache != nil {
+			r.runtime.recallFrom(r.cache.cache)
+		}
+	}
 	go r.runtime.measure()
 	if r.platform == attest.PlatformSim {
 		if err := r.runtime.demandGenuine(); err != nil {
@@ -182,8 +188,7 @@ func (r *localRun) launch(ctx context.Context) (err error) {
 		publish[p.Guest] = p.Host
 	}
 	spec := localSpec{Platform: r.platform, Keep: r.runtime, Dirs: r.dirs, Publish: publish, Hardware: r.sim}
-	if r.platform == attest.PlatformProcess {
-		r.cache = openRunCache()
+	if r.cache != nil {
 		spec.CacheDir = r.cache.lend
 	}
 	r.keep, err = startLocal(ctx, spec)
@@ -260,14 +265,10 @@ func (r *localRun) session(ctx context.Context, signals <-chan syscall.Signal, r
 	if !r.runtime.genuine() {
 		r.a.ui.warningf("the Keep runtime %s is not the one this enarx was built with", r.runtime.Path)
 	}
-	owner, err := session.NewOwnerKey()
-	if err != nil {
-		return nil, err
-	}
 	limit := newTimeLimit(ctx, r.work.Config.Limits.TimeoutMS)
 	defer limit.end()
 	d := client.Deployment{
-		Bundle: r.work.Bundle, Digest: r.work.Digest, Secrets: r.secrets, Owner: owner,
+		Bundle: r.work.Bundle, Digest: r.work.Digest, Secrets: r.secrets, Owner: r.owner,
 		Run:   session.Run{Publish: r.publish, Names: certNames("", r.publish)},
 		Stdin: r.a.stdin, Stdout: r.a.stdout, Stderr: r.a.ui.workloadStream(), Signals: signals,
 		OnStep: func(name string, d time.Duration) {
@@ -293,7 +294,10 @@ func (r *localRun) session(ctx context.Context, signals <-chan syscall.Signal, r
 // prepare does what has to be done before the workload is sent and needs no
 // Keep, while the Keep proves itself. A foreign Keep runtime may have been
 // started by now, in its sandbox; nothing is given to it.
-func (r *localRun) prepare() error {
+func (r *localRun) prepare() (err error) {
+	if r.owner, err = session.NewOwnerKey(); err != nil {
+		return err
+	}
 	if err := r.runtime.demandGenuine(); err != nil {
 		return err
 	}

@@ -515,13 +515,15 @@ func TestSizeIsBoundedByLastUse(t *testing.T) {
 	if fetch(t, c, testKey("a")) == nil { // the oldest, now the last used
 		t.Fatal("a is missing")
 	}
-	stale := filepath.Join(dir, entriesDir, "00.tmp")
-	if err := os.WriteFile(stale, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	stale := []string{filepath.Join(dir, entriesDir, "00.tmp"), filepath.Join(dir, "keep-digest.X.tmp")}
 	long := time.Now().Add(-2 * staleAfter)
-	if err := os.Chtimes(stale, long, long); err != nil {
-		t.Fatal(err)
+	for _, name := range stale {
+		if err := os.WriteFile(name, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(name, long, long); err != nil {
+			t.Fatal(err)
+		}
 	}
 	store(t, c, testKey("d"), code)
 	for name, want := range map[string]bool{"a": true, "b": false, "c": true, "d": true} {
@@ -529,8 +531,10 @@ func TestSizeIsBoundedByLastUse(t *testing.T) {
 			t.Errorf("%s: in the cache %v, expected %v", name, got, want)
 		}
 	}
-	if _, err := os.Lstat(stale); !os.IsNotExist(err) {
-		t.Error("a stale temporary file was not removed")
+	for _, name := range stale {
+		if _, err := os.Lstat(name); !os.IsNotExist(err) {
+			t.Errorf("a stale temporary file was not removed: %s", name)
+		}
 	}
 	store(t, c, testKey("too large"), make([]byte, 5000))
 	if fetch(t, c, testKey("too large")) != nil || fetch(t, c, testKey("d")) == nil {

@@ -383,9 +383,24 @@ type stored struct {
 	used time.Time
 }
 
+// sweep removes what killed runs have left beside the entries' directory.
+func (c *Cache) sweep() {
+	list, err := fs.ReadDir(c.root.FS(), ".")
+	if err != nil {
+		return // it only takes room
+	}
+	for _, e := range list {
+		info, err := e.Info()
+		if err == nil && strings.HasSuffix(e.Name(), tempSuffix) && time.Since(info.ModTime()) > staleAfter {
+			_ = c.root.Remove(e.Name())
+		}
+	}
+}
+
 // evict removes the entries that were not used for the longest time until
 // room is free below the bound, and what killed runs have left.
 func (c *Cache) evict(room int64) error {
+	c.sweep()
 	d, err := c.root.Open(entriesDir)
 	if err != nil {
 		return fmt.Errorf("list the code cache: %w", err)

@@ -26,6 +26,10 @@ const (
 	// staleAfter is when a temporary file of a run that was killed is
 	// removed.
 	staleAfter = time.Hour
+	// settleTime is how long ago a file must have changed for its times to
+	// tell a later change: far above the steps of any kernel's clock (10 ms)
+	// and of any file system's times (2 s on FAT).
+	settleTime = 3 * time.Second
 	// tempSuffix ends the names of files that are being written.
 	tempSuffix = ".tmp"
 	// copyBytes is the size of the copy buffer: small enough to stay in the
