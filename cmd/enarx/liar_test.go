@@ -38,13 +38,10 @@ func cmdLiar(ts *testscript.TestScript, neg bool, args []string) {
 	l := &liar{}
 	honest := "nothing"
 	l.lie.Store(&honest)
-	proxy := httputil.NewSingleHostReverseProxy(target)
-	direct := proxy.Director
-	proxy.Director = func(r *http.Request) {
-		direct(r)
-		r.Host = target.Host
+	proxy := &httputil.ReverseProxy{
+		Rewrite:        func(r *httputil.ProxyRequest) { r.SetURL(target) },
+		ModifyResponse: l.change,
 	}
-	proxy.ModifyResponse = l.change
 	l.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if *l.lie.Load() == "gone" && strings.HasPrefix(r.URL.Path, "/v1/keeps/") {
 			w.Header().Set("Content-Type", "application/problem+json")

@@ -256,7 +256,8 @@ func TestInvariant4HostileInputIsBounded_FastPath(t *testing.T) {
 		b := make([]byte, 64)
 		for i := range b {
 			// Long numbers and high opcodes are rare enough to get far.
-			b[i] = byte(random.UintN(256)) & byte(random.UintN(256))
+			one, two := random.UintN(256), random.UintN(256)
+			b[i] = byte(one & two)
 			if random.UintN(8) == 0 {
 				b[i] |= 0x80
 			}
