@@ -42,8 +42,12 @@ func (k *keepRuntime) genuine() bool { return hex.EncodeToString(k.Digest[:]) ==
 // with it accepted whatever it is.
 func (k *keepRuntime) named() bool { return k.Source == sourceFlag }
 
-// sourceFlag is the Source of a Keep runtime that --keep names.
-const sourceFlag = "--keep"
+// sourceFlag and sourceEnv are the Source of a Keep runtime that --keep or the
+// environment variable names.
+const (
+	sourceFlag = "--keep"
+	sourceEnv  = "ENARX_KEEP"
+)
 
 // demandGenuine refuses a Keep runtime that is not the one this enarx was built
 // with, unless --keep names it: neither the environment nor a file that lies
@@ -86,7 +90,7 @@ func (a *app) openKeep(flag string) (*keepRuntime, error) {
 func (a *app) findKeep(flag string) (*keepRuntime, error) {
 	k := &keepRuntime{Path: flag, Source: sourceFlag}
 	if k.Path == "" {
-		k.Path, k.Source = a.getenv("ENARX_KEEP"), "ENARX_KEEP"
+		k.Path, k.Source = a.getenv(sourceEnv), sourceEnv
 	}
 	if k.Path == "" {
 		exe, err := os.Executable()
@@ -120,8 +124,13 @@ func (a *app) findKeep(flag string) (*keepRuntime, error) {
 
 // recallFrom lets measure take the digest from memory where the file is as it
 // was. For platform process alone: there the digest says to this user what runs
-// on this machine, and proves nothing to anybody.
+// on this machine, and proves nothing to anybody. Where the memory lies comes
+// from the environment, so it does not vouch for a file that comes from there
+// as well.
 func (k *keepRuntime) recallFrom(c *codecache.Cache) {
+	if k.Source == sourceEnv {
+		return
+	}
 	k.measure = sync.OnceValue(func() (err error) {
 		if k.Digest, err = c.Digest(k.File, maxKeepSize); err != nil {
 			return failf(exitPlatform, "", "reading the Keep runtime %s: %w", k.Path, err)
