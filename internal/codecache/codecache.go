@@ -60,6 +60,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/cpu"
 )
@@ -103,6 +104,8 @@ type Cache struct {
 	root *os.Root
 	key  [keyBytes]byte
 	max  int64
+
+	settle time.Duration // settleTime; tests shorten it
 }
 
 const (
@@ -122,7 +125,7 @@ func Open(dir string, o Options) (*Cache, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the code cache: %w", err)
 	}
-	c := &Cache{root: root, max: o.MaxBytes}
+	c := &Cache{root: root, max: o.MaxBytes, settle: settleTime}
 	if c.max <= 0 {
 		c.max = DefaultMaxBytes
 	}

@@ -54,7 +54,7 @@ func (c *Cache) Digest(f *os.File, limit int64) ([sha256.Size]byte, error) {
 	if err != nil {
 		return d, err
 	}
-	if before == after && before.ours && before.settled(time.Now()) {
+	if before == after && before.ours && before.settled(c.settle) {
 		c.remember(before, d)
 	}
 	return d, nil
@@ -88,8 +88,8 @@ func stateOf(f *os.File) (s fileState, err error) {
 
 // settled says that a change from now on will show in the times: the kernel's
 // clock for them moves in steps of some milliseconds.
-func (s fileState) settled(now time.Time) bool {
-	return now.Sub(time.Unix(int64(s.ctime), int64(s.ctimeNS))) > settleTime
+func (s fileState) settled(age time.Duration) bool {
+	return time.Since(time.Unix(int64(s.ctime), int64(s.ctimeNS))) > age
 }
 
 func (s fileState) bytes() (b []byte) {

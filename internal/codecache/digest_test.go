@@ -12,7 +12,18 @@ import (
 	"time"
 )
 
-const testLimit = 1 << 20
+const (
+	testLimit = 1 << 20
+	// testSettle is longer than the steps of the kernel's clock and than what
+	// a test takes from a change to a look.
+	testSettle = 500 * time.Millisecond
+)
+
+func openFast(t *testing.T, dir string) *Cache {
+	c := open(t, dir, Options{})
+	c.settle = testSettle
+	return c
+}
 
 // settledFile is a file whose status changed long enough ago to be remembered.
 func settledFile(t *testing.T, content []byte) string {
@@ -21,7 +32,7 @@ func settledFile(t *testing.T, content []byte) string {
 	if err := os.WriteFile(name, content, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(settleTime + 50*time.Millisecond)
+	time.Sleep(testSettle + 50*time.Millisecond)
 	return name
 }
 
@@ -60,7 +71,7 @@ func remembered(t *testing.T, c *Cache, name string) bool {
 func TestDigestOfAChangedFileIsNotRemembered(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "cache")
-	c := open(t, dir, Options{})
+	c := openFast(t, dir)
 	content := bytes.Repeat([]byte("keep"), 1000)
 	name := settledFile(t, content)
 	if digest(t, c, name) != sha256.Sum256(content) {
@@ -101,7 +112,7 @@ func TestDigestOfAChangedFileIsNotRemembered(t *testing.T) {
 
 func TestDigestOfAFileThatOthersCanWriteIsNotRemembered(t *testing.T) {
 	t.Parallel()
-	c := open(t, filepath.Join(t.TempDir(), "cache"), Options{})
+	c := openFast(t, filepath.Join(t.TempDir(), "cache"))
 	group := settledFile(t, []byte("keep"))
 	if err := os.Chmod(group, 0o770); err != nil {
 		t.Fatal(err)
@@ -116,7 +127,7 @@ func TestDigestOfAFileThatOthersCanWriteIsNotRemembered(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	time.Sleep(settleTime + 50*time.Millisecond)
+	time.Sleep(testSettle + 50*time.Millisecond)
 	for who, name := range files {
 		if digest(t, c, name) != sha256.Sum256([]byte("keep")) || remembered(t, c, name) {
 			t.Errorf("%s: a file that others can write is remembered", who)
@@ -128,7 +139,7 @@ func TestDigestOfAFileThatOthersCanWriteIsNotRemembered(t *testing.T) {
 func TestDigestMemoryIsAuthentic(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "cache")
-	c := open(t, dir, Options{})
+	c := openFast(t, dir)
 	content := []byte("keep runtime")
 	name := settledFile(t, content)
 	digest(t, c, name)
@@ -153,7 +164,7 @@ func TestDigestMemoryIsAuthentic(t *testing.T) {
 		t.Error("a broken memory is not replaced")
 	}
 	// The memory of another user.
-	other := open(t, filepath.Join(t.TempDir(), "cache"), Options{})
+	other := openFast(t, filepath.Join(t.TempDir(), "cache"))
 	overwrite(t, filepath.Join(other.root.Name(), digestFile), good)
 	if remembered(t, other, name) {
 		t.Error("a memory under another key was believed")
