@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -25,6 +26,7 @@ import (
 // scriptCmds are the stories' own words besides those of testscript.
 var scriptCmds = map[string]func(*testscript.TestScript, bool, []string){
 	"exits":       cmdExits,
+	"eventually":  cmdEventually,
 	"unhex":       cmdUnhex,
 	"sparse":      cmdSparse,
 	"truncated":   cmdTruncated,
@@ -63,6 +65,27 @@ func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if got != want {
 		ts.Fatalf("exits: %s ended with code %d, want %d", strings.Join(args[1:], " "), got, want)
+	}
+}
+
+// cmdEventually is "eventually REGEXP COMMAND ARGS…": the command's standard
+// output comes to match within ten seconds. It is for what a host hears of
+// later than we do; everything else must hold at once.
+func cmdEventually(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: eventually REGEXP COMMAND ARGS…")
+	}
+	want, err := regexp.Compile(args[0])
+	ts.Check(err)
+	for begin := time.Now(); ; time.Sleep(50 * time.Millisecond) {
+		err := ts.Exec(args[1], args[2:]...)
+		out := ts.ReadFile("stdout")
+		if err == nil && want.MatchString(out) {
+			return
+		}
+		if time.Since(begin) > 10*time.Second {
+			ts.Fatalf("eventually: %s says %q (%v), want a match of %q", strings.Join(args[1:], " "), out, err, want)
+		}
 	}
 }
 
