@@ -49,7 +49,7 @@ func (d *deployment) writeReceipt(st *client.Started) error {
 	if err != nil {
 		return failf(exitInternal, "", "signing the receipt: %w", err)
 	}
-	return writeFile(d.f.receipt, "the receipt", signed, 0o644, false)
+	return writeFile(d.f.receipt, "the receipt", signed, 0o600, false)
 }
 
 func receiptSession(ap *client.Appraisal) (audit.Session, error) {
