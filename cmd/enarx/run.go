@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"net"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -97,30 +98,35 @@ type localRun struct {
 	cache    *runCache // platform process only
 	owner    *session.OwnerKey
 	started  *client.Started
+
+	launched chan struct{}  // closed when launch has returned
+	prepared chan error     // what prepare returned
+	behind   sync.WaitGroup // what runs in the background
 }
 
 func (a *app) runLocal(ctx context.Context, f *runFlags, module string, args []string) error {
-	r := &localRun{a: a, f: f, steps: a.ui.begin()}
+	r := &localRun{a: a, f: f, steps: a.ui.begin(), launched: make(chan struct{}), prepared: make(chan error, 1)}
 	if err := r.check(); err != nil {
 		return err
 	}
 	ctx, signals, running, stop := relaySignals(ctx)
 	defer stop()
+	if err := r.open(); err != nil {
+		return err
+	}
+	defer r.close()
 
 	// The Keep starts while the workload is packed: neither needs the other.
 	launch := make(chan error, 1)
-	go func() { launch <- r.launch(ctx) }()
+	go func() {
+		defer close(r.launched)
+		launch <- r.launch(ctx)
+	}()
 	err := r.pack(module, args)
-	lerr := <-launch
-	if r.runtime != nil {
-		defer r.runtime.close()
-	}
-	if r.keep != nil {
-		defer r.close()
-	} else if r.cache != nil {
-		r.cache.collect()
-	}
 	if err == nil {
+		r.behind.Go(func() { r.prepared <- r.prepare() })
+	}
+	if lerr := <-launch; err == nil {
 		err = sessionError(ctx, lerr)
 	}
 	if err != nil {
@@ -164,8 +170,8 @@ func (r *localRun) check() (err error) {
 	return nil
 }
 
-// launch starts the Keep.
-func (r *localRun) launch(ctx context.Context) (err error) {
+// open finds what the Keep is started from.
+func (r *localRun) open() (err error) {
 	if r.runtime, err = r.a.findKeep(r.f.keep); err != nil {
 		return err
 	}
@@ -174,7 +180,12 @@ func (r *localRun) launch(ctx context.Context) (err error) {
 			r.runtime.recallFrom(r.cache.cache)
 		}
 	}
-	go r.runtime.measure()
+	return nil
+}
+
+// launch starts the Keep.
+func (r *localRun) launch(ctx context.Context) (err error) {
+	r.behind.Go(func() { r.runtime.measure() })
 	if r.platform == attest.PlatformSim {
 		if err := r.runtime.demandGenuine(); err != nil {
 			return err
@@ -239,8 +250,6 @@ func (r *localRun) warn() {
 
 // session attests the local Keep like any other and follows the workload.
 func (r *localRun) session(ctx context.Context, signals <-chan syscall.Signal, running func()) (*session.Exit, error) {
-	ready := make(chan error, 1)
-	go func() { ready <- r.prepare() }()
 	tunnel, err := r.keep.Attach(ctx)
 	if err != nil {
 		return nil, err
@@ -259,7 +268,7 @@ func (r *localRun) session(ctx context.Context, signals <-chan syscall.Signal, r
 		return nil, err
 	}
 	r.steps.done("appraise", "")
-	if err := <-ready; err != nil {
+	if err := <-r.prepared; err != nil {
 		return nil, err
 	}
 	if !r.runtime.genuine() {
@@ -292,7 +301,7 @@ func (r *localRun) session(ctx context.Context, signals <-chan syscall.Signal, r
 }
 
 // prepare does what has to be done before the workload is sent and needs no
-// Keep, while the Keep proves itself. A foreign Keep runtime may have been
+// Keep, while the Keep starts and proves itself. A foreign Keep runtime may have been
 // started by now, in its sandbox; nothing is given to it.
 func (r *localRun) prepare() (err error) {
 	if r.owner, err = session.NewOwnerKey(); err != nil {
@@ -302,7 +311,7 @@ func (r *localRun) prepare() (err error) {
 		return err
 	}
 	if r.cache != nil {
-		r.cache.fetch(r.runtime, r.work.Bundle)
+		r.cache.fetch(r.runtime, r.work.Bundle, r.launched)
 	}
 	return nil
 }
@@ -384,11 +393,18 @@ func (l *resultLine) addStarted(st *client.Started) {
 // close ends the Keep. Trouble there is worth a line and not the workload's
 // exit code.
 func (r *localRun) close() {
-	if err := r.keep.end(); err != nil {
-		r.a.ui.warningf("ending the Keep: %v", err)
+	if r.keep != nil {
+		if err := r.keep.end(); err != nil {
+			r.a.ui.warningf("ending the Keep: %v", err)
+		}
 	}
+	r.behind.Wait()
 	if r.cache != nil {
 		r.cache.collect()
+	}
+	r.runtime.close()
+	if r.keep == nil {
+		return
 	}
 	if err := r.keep.dir.close(); err != nil {
 		r.a.ui.warningf("removing the directory of the Keep: %v", err)

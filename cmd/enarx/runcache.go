@@ -19,7 +19,8 @@ type runCache struct {
 	cache *codecache.Cache
 	key   codecache.Key
 	run   string
-	dir   string // the Keep's directory, once lent
+	lent  chan struct{} // closed when dir is set
+	dir   string        // the Keep's directory, or "" for none
 	hit   bool
 	tried bool
 }
@@ -34,7 +35,7 @@ func cacheHome() (string, error) {
 }
 
 func openRunCache() *runCache {
-	c := &runCache{}
+	c := &runCache{lent: make(chan struct{})}
 	home, err := cacheHome()
 	if err != nil {
 		return c
@@ -48,6 +49,7 @@ func openRunCache() *runCache {
 
 // lend makes the directory that the Keep of this run will see as its cache.
 func (c *runCache) lend(run string) string {
+	defer close(c.lent)
 	if c.cache == nil {
 		return ""
 	}
@@ -57,9 +59,10 @@ func (c *runCache) lend(run string) string {
 }
 
 // fetch places the code of the bundle's module where the Keep finds it, if
-// there is any. The Keep has been started and waits for the bundle.
-func (c *runCache) fetch(rt *keepRuntime, bundle []byte) {
-	if c.dir == "" || rt.measure() != nil {
+// there is any. The Keep starts meanwhile, or waits for the bundle; launched is
+// closed when its start is over, with or without a directory for the code.
+func (c *runCache) fetch(rt *keepRuntime, bundle []byte, launched <-chan struct{}) {
+	if c.cache == nil || rt.measure() != nil {
 		return
 	}
 	b, err := workload.Parse(bundle)
@@ -67,6 +70,13 @@ func (c *runCache) fetch(rt *keepRuntime, bundle []byte) {
 		return
 	}
 	c.key = codecache.Key{Keep: rt.Digest, Engine: "of the Keep", CPU: codecache.CPU(), Module: sha256.Sum256(b.Module())}
+	select {
+	case <-c.lent:
+	case <-launched:
+	}
+	if c.dir == "" {
+		return
+	}
 	if c.hit, err = c.cache.Fetch(c.key, c.dir); err != nil {
 		return
 	}
