@@ -5,6 +5,7 @@ package keep
 
 import (
 	"fmt"
+	"math"
 
 	"golang.org/x/sys/unix"
 )
@@ -13,42 +14,57 @@ import (
 // every process, and handed to the engine child as a descriptor: the bundle is
 // in memory once, and what was checked is what runs.
 type area struct {
-	fd  int
-	mem []byte // read-only once sealed
+	fd   int
+	size uint64
+	mem  []byte // read-only, once sealed
 }
 
-// newArea makes a writable area of size bytes, which is at least 1.
+// newArea makes an area of size bytes, which is at least 1, to be filled with
+// write.
 func newArea(name string, size uint64) (*area, error) {
+	if size == 0 || size > math.MaxInt {
+		return nil, fmt.Errorf("memory for the %s: %d bytes cannot be had", name, size)
+	}
 	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
 		return nil, fmt.Errorf("memory for the %s: %w", name, err)
 	}
-	a := &area{fd: fd}
+	a := &area{fd: fd, size: size}
 	if err := unix.Ftruncate(fd, int64(size)); err != nil {
 		a.close()
 		return nil, fmt.Errorf("memory for the %s: %d bytes: %w", name, size, err)
 	}
-	if a.mem, err = unix.Mmap(fd, 0, int(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err != nil {
-		a.close()
-		return nil, fmt.Errorf("memory for the %s: map %d bytes: %w", name, size, err)
-	}
 	return a, nil
 }
 
-// seal makes the area immutable. The kernel refuses the write seal while a
-// writable mapping exists, so the area is mapped anew; slices of the old
-// mapping are invalid afterwards.
-func (a *area) seal() error {
-	size := len(a.mem)
-	if err := unix.Munmap(a.mem); err != nil {
-		return fmt.Errorf("seal memory: unmap: %w", err)
+// write puts p at off; all of it lies inside. It goes through the descriptor
+// and not through a mapping: the kernel then makes the pages as it fills them,
+// instead of one fault each, and memory that it does not have is an error here
+// and not a signal.
+func (a *area) write(off uint64, p []byte) error {
+	if off > a.size || uint64(len(p)) > a.size-off {
+		return fmt.Errorf("memory of %d bytes has no room for %d at %d", a.size, len(p), off)
 	}
-	a.mem = nil
+	for len(p) > 0 {
+		n, err := unix.Pwrite(a.fd, p, int64(off))
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("fill memory: %w", err)
+		}
+		off, p = off+uint64(n), p[n:]
+	}
+	return nil
+}
+
+// seal makes the area immutable and readable.
+func (a *area) seal() error {
 	const seals = unix.F_SEAL_WRITE | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
 	if _, err := unix.FcntlInt(uintptr(a.fd), unix.F_ADD_SEALS, seals); err != nil {
 		return fmt.Errorf("seal memory: %w", err)
 	}
-	mem, err := unix.Mmap(a.fd, 0, size, unix.PROT_READ, unix.MAP_SHARED)
+	mem, err := unix.Mmap(a.fd, 0, int(a.size), unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
 		return fmt.Errorf("seal memory: map: %w", err)
 	}

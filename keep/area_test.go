@@ -23,7 +23,16 @@ func TestSealedAreaCannotBeChanged(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer a.close()
-	copy(a.mem, content)
+	for off := 0; off < len(content); off += 1000 {
+		if err := a.write(uint64(off), content[off:min(off+1000, len(content))]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, off := range []uint64{uint64(len(content)), uint64(len(content)) - 1, 1 << 63, 1<<64 - 1} {
+		if err := a.write(off, []byte("xx")); err == nil {
+			t.Errorf("2 bytes fit at %d of %d", off, len(content))
+		}
+	}
 	if err := a.seal(); err != nil {
 		t.Fatal(err)
 	}
@@ -80,6 +89,10 @@ func TestAreaSizes(t *testing.T) {
 	if a, err := newArea("test", 0); err == nil {
 		a.close()
 		t.Error("an area of no bytes was made")
+	}
+	if a, err := newArea("test", 1<<63); err == nil {
+		a.close()
+		t.Error("an area of half of all bytes was made")
 	}
 	a, err := newArea("test", 1)
 	if err != nil {

@@ -124,7 +124,11 @@ func (k *Keep) receiveBundle(conn *session.Conn, head []byte, w *work) error {
 		}
 		pad := p
 		if got < h.Size {
-			pad = p[copy(a.mem[got:], p):]
+			n := min(uint64(len(p)), h.Size-got)
+			if err := a.write(got, p[:n]); err != nil {
+				return refused(session.CodeSetup, "%v", err)
+			}
+			pad = p[n:]
 		}
 		for _, b := range pad {
 			if b != 0 {
@@ -214,12 +218,15 @@ func (k *Keep) storeSecrets(w *work, values map[string][]byte) error {
 		return refused(session.CodeSetup, "%v", err)
 	}
 	w.secrets = a
-	copy(a.mem, b)
+	err = a.write(0, b)
 	clear(b)
 	for _, v := range values {
 		clear(v)
 	}
-	if err := a.seal(); err != nil {
+	if err == nil {
+		err = a.seal()
+	}
+	if err != nil {
 		return refused(session.CodeSetup, "%v", err)
 	}
 	return nil

@@ -226,8 +226,8 @@ func (k *Keep) job(w *work) (*child.Job, error) {
 	return &child.Job{
 		WallNS:      uint64(k.clock.Now().UnixNano()),
 		MonoNS:      m,
-		BundleSize:  uint64(len(w.bundle.mem)),
-		SecretsSize: uint64(len(w.secrets.mem)),
+		BundleSize:  w.bundle.size,
+		SecretsSize: w.secrets.size,
 		Dirs:        k.launch.Dirs,
 		CacheDir:    k.launch.CacheDir,
 	}, nil
