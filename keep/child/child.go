@@ -66,6 +66,7 @@ func Main(env Env) int {
 		}
 		return fail(c, err)
 	}
+	lateGC()
 	d := run(c, env, fds, job)
 	if err := c.sendValue(kindDone, d); err != nil {
 		return 1

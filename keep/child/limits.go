@@ -20,4 +20,8 @@ const (
 	// maxSecrets is what the secret values take at most; the session that
 	// carries them has the same limit.
 	maxSecrets = 1 << 20
+	// firstGC is how much memory the process may take before it collects
+	// garbage for the first time: what loading a Go or Rust program takes,
+	// and half of what a Keep has beside the guest's memory.
+	firstGC = 64 << 20
 )
