@@ -141,7 +141,7 @@ func (l *Limits) fill() error {
 	def(&l.TunnelsPerKeep, sallyport.MaxAttach)
 	def(&l.Conns, 1024)
 	def(&l.RelayConns, 8192)
-	def(&l.CreateBurst, 64)
+	def(&l.CreateBurst, l.Keeps)
 	for _, d := range []struct {
 		v *time.Duration
 		d time.Duration
