@@ -141,7 +141,7 @@ func (l *Limits) fill() error {
 	def(&l.TunnelsPerKeep, sallyport.MaxAttach)
 	def(&l.Conns, 1024)
 	def(&l.RelayConns, 8192)
-	def(&l.CreateBurst, l.Keeps)
+	def(&l.CreateBurst, max(64, l.Keeps))
 	for _, d := range []struct {
 		v *time.Duration
 		d time.Duration

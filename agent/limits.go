@@ -114,8 +114,8 @@ type Limits struct {
 	// through the agent; default 8,192.
 	RelayConns int
 	// CreateRate is how many creates per second are served in the long run,
-	// after a burst of CreateBurst; defaults 20 and Keeps, so that a host that
-	// is empty can be filled at once.
+	// after a burst of CreateBurst; defaults 20 and the larger of 64 and Keeps,
+	// so that an empty host can be filled at once.
 	CreateRate  float64
 	CreateBurst int
 	// SpoolBytes is the most bytes of sealed records; default 1 GiB.
