@@ -31,6 +31,8 @@ func fuzzRequest(host, authorization string) *http.Request {
 func spoolKeep(sealed string) keepScript {
 	return func(ctx context.Context, k *sallyport.Keep) {
 		k.StartConfig(ctx)
+		// A real Keep lives longer than the answer to its start is on its way.
+		time.Sleep(100 * time.Millisecond)
 		k.Spool(ctx, []byte(sealed))
 		k.Exit(ctx, sallyport.ExitEnded)
 	}
