@@ -334,7 +334,7 @@ func (p *OwnerProof) check() error {
 const (
 	VerbStatus = "status"
 	VerbLogs   = "logs"   // the log so far; with Follow until the end
-	VerbAttach = "attach" // the output from now on, and stdin
+	VerbAttach = "attach" // the output from now on
 	VerbStop   = "stop"
 )
 
