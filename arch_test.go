@@ -93,6 +93,8 @@ var layers = []struct {
 	{"attest", []string{"internal/claims"}},
 	{"attest/attesttest…", []string{"attest…", "internal/claims"}},
 	{"attest/sim/simhw", []string{"attest", "attest/sim", "attest/internal…"}},
+	{"attest/appraisal", []string{"attest…", "policy", "internal/claims"}},
+	{"attest/appraisal", []string{"attest…", "policy", "internal/claims"}},
 	{"attest/…", []string{"attest", "attest/internal…", "internal/claims"}},
 	{"measure", []string{"attest", "attest/sim", "internal/dsse"}},
 	{"policy", []string{"attest", "internal/claims"}},

@@ -27,6 +27,7 @@ const (
 	PlatformSNP     = "snp"
 	PlatformTDX     = "tdx"
 	PlatformSGX     = "sgx"
+	PlatformNitro   = "nitro"
 	PlatformVTPM    = "vtpm"
 	PlatformVM      = "vm"
 	PlatformProcess = "process"
@@ -82,6 +83,10 @@ type Expected struct {
 	// MinTCB is the lowest accepted firmware level per component; nil means
 	// no floor, which a verifier reports as a warning row.
 	MinTCB map[string]uint64
+	// TCB is what is asked of the platform's firmware level and chip beyond
+	// what every verifier insists on; the zero value asks for nothing and
+	// excuses nothing.
+	TCB TCBPolicy
 }
 
 // ReferenceValue is one expected measurement: what a known-good Keep release
@@ -124,12 +129,13 @@ const (
 
 // Row is one check of a verdict, worded for a person.
 type Row struct {
-	Check    string  `json:"check"`          // what was checked, stable identifier such as "snp.signature"
-	Seen     string  `json:"seen"`           // what the evidence says
-	Expected string  `json:"expected"`       // what was expected
-	Source   string  `json:"source"`         // where the expected value came from
-	Outcome  Outcome `json:"outcome"`        // the verdict of this row
-	Todo     string  `json:"todo,omitempty"` // what to do when it did not pass
+	Check    string  `json:"check"`            // what was checked, stable identifier such as "snp.signature"
+	Seen     string  `json:"seen"`             // what the evidence says
+	Expected string  `json:"expected"`         // what was expected
+	Source   string  `json:"source"`           // where the expected value came from
+	Outcome  Outcome `json:"outcome"`          // the verdict of this row
+	Reason   Reason  `json:"reason,omitempty"` // of a failed row: what is wrong, for programs
+	Todo     string  `json:"todo,omitempty"`   // what to do when it did not pass
 }
 
 // Verdict is the list of all checks that were made, in order.
@@ -146,6 +152,23 @@ func (v Verdict) OK() bool {
 		}
 	}
 	return true
+}
+
+// Reason is what is wrong with a verdict, for programs: the reason of its first
+// failed row. It is empty for a verdict that is OK, and [ReasonUnspecified]
+// where nothing was checked or the row does not say.
+func (v Verdict) Reason() Reason {
+	if v.OK() {
+		return ""
+	}
+	for _, r := range v {
+		if r.Outcome == Fail && r.Reason != "" {
+			return r.Reason
+		} else if r.Outcome == Fail {
+			break
+		}
+	}
+	return ReasonUnspecified
 }
 
 // Err returns nil for a verdict that is OK and otherwise an error that names
