@@ -19,10 +19,15 @@
 //   - signer: MRSIGNER, ISVPRODID and a lowest ISVSVN, if [Options] demand them;
 //   - debug: no debugging by the host;
 //   - attributes: initialised, 64-bit, and no attribute that is unknown;
-//   - kss: key separation and sharing, without which an enclave has no CONFIGID;
+//   - kss: key separation and sharing, without which an enclave has no CONFIGID
+//     (skipped with a waived host-data);
 //   - host-data: CONFIGID, 64 bytes, is Expected.HostData, 32 bytes, and zeroes
 //     after it;
 //   - report-data: as the session demands.
+//
+// A missing expectation fails unless Options.Waive names it. To look at an
+// enclave whose signer is known and whose measurement is not, waive the
+// measurement and demand the signer.
 //
 // Rows that read "skipped" name what nobody demanded: MRSIGNER without Options,
 // MISCSELECT, XFRM, ISVEXTPRODID, ISVFAMILYID and CONFIGSVN.

@@ -56,6 +56,8 @@ type Options struct {
 	AcceptAdvisories []string
 	// Signer, if not nil, is demanded beside the measurement.
 	Signer *Signer
+	// Waive names expectations that need not be given; see [attest.Waiver].
+	Waive attest.Waiver
 	// Cache may be nil.
 	Cache *Cache
 }
@@ -92,6 +94,7 @@ func newVerifier(o Options, root dcap.Root) verifier {
 			Statuses:   append([]Status(nil), o.AcceptStatuses...),
 			Advisories: append([]string(nil), o.AcceptAdvisories...),
 		},
+		Waive: o.Waive,
 		Cache: o.Cache,
 	}}
 	if o.Signer != nil {
@@ -115,6 +118,8 @@ func (v verifier) Verify(ev attest.Evidence, col attest.Collateral, exp attest.E
 	a.Measurement(e.MREnclave[:], "MRENCLAVE", exp.Measurements)
 	v.checkSigner(a, e)
 	checkAttributes(a, e)
+	waived := v.params.Waive&attest.WaiveHostData != 0 && exp.HostData == [32]byte{}
+	checkKSS(a, e, !waived)
 	a.HostData("CONFIGID", e.ConfigID[:], exp.HostData)
 	a.ReportData(e.ReportData, exp.ReportData)
 	a.NotChecked("miscselect", hex.EncodeToString(e.MiscSelect[:]))
@@ -148,6 +153,16 @@ func checkAttributes(a *dcap.Appraisal, e *dcap.EnclaveReport) {
 	a.Check(flags&flagDebug == 0, "debug", seen, "no debugging by the host (bit 1 clear)", ours, "the host can read this Keep's memory; do not use it")
 	a.Check(flags&flagInit != 0 && flags&flagMode64 != 0 && flags&^uint64(flagsKnown) == 0, "attributes", seen,
 		"initialised and 64-bit (bits 0 and 2 set), nothing unknown", ours, "the enclave runs in a way that this verifier does not know; do not use it")
-	a.Check(flags&flagKSS != 0, "kss", seen, "key separation and sharing (bit 7 set)", ours,
+}
+
+// checkKSS checks that the enclave has a CONFIGID at all, if that is to bind it
+// to anything.
+func checkKSS(a *dcap.Appraisal, e *dcap.EnclaveReport, bound bool) {
+	seen := fmt.Sprintf("attribute flags %#x", e.Flags())
+	if !bound {
+		a.NotChecked("kss", seen)
+		return
+	}
+	a.Check(e.Flags()&flagKSS != 0, "kss", seen, "key separation and sharing (bit 7 set)", "rule of this verifier",
 		"without it the enclave cannot be bound to its start configuration; sign it with KSS")
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/attest/attesttest"
 	"github.com/enarx/enarx-go/attest/attesttest/dcaptest"
 	"github.com/enarx/enarx-go/attest/internal/dcap"
 )
@@ -159,6 +160,45 @@ func TestExpectations(t *testing.T) {
 	exp.HostData = [32]byte{}
 	if c, verdict := under(v, Options{}).Verify(evidence(set.Quote), set.Collateral, exp, dcaptest.Made); c != nil || failures(verdict) != "host-data" {
 		t.Errorf("no CONFIGID: failed rows %q", failures(verdict))
+	}
+}
+
+func TestWaivers(t *testing.T) {
+	v := dcaptest.New(t)
+	set := v.Make(dcaptest.SGX())
+	attesttest.RunWaiverSuite(t, func(w attest.Waiver) attest.Verifier { return under(v, Options{Waive: w}) },
+		attesttest.Case{Evidence: evidence(set.Quote), Collateral: set.Collateral, Expected: expected(), At: dcaptest.Made})
+}
+
+// An enclave of somebody else's: no CONFIGID to bind, no measurement that is
+// known, but a signer that is.
+func TestSignerAlone(t *testing.T) {
+	v := dcaptest.New(t)
+	s := dcaptest.SGX()
+	s.Body = func(b []byte) { // no KSS, and so no CONFIGID
+		b[dcaptest.EnclaveAttributes] = 0x05
+		clear(b[dcaptest.EnclaveConfigID : dcaptest.EnclaveConfigID+64])
+	}
+	set := v.Make(s)
+	other := signer
+	other.MRSigner[0] ^= 1
+	exp := attest.Expected{ReportData: dcaptest.ReportData}
+	for _, x := range []struct {
+		o     Options
+		fails string
+	}{
+		{Options{Signer: &signer, Waive: attest.WaiveMeasurement | attest.WaiveHostData}, ""},
+		{Options{Signer: &other, Waive: attest.WaiveMeasurement | attest.WaiveHostData}, "signer"},
+		{Options{Signer: &signer, Waive: attest.WaiveHostData}, "measurement"},
+		{Options{Signer: &signer, Waive: attest.WaiveMeasurement}, "kss host-data"},
+	} {
+		c, verdict := under(v, x.o).Verify(evidence(set.Quote), set.Collateral, exp, dcaptest.Made)
+		if failures(verdict) != x.fails || (c != nil) != (x.fails == "") {
+			t.Errorf("%+v: failed rows %q, expected %q", x.o, failures(verdict), x.fails)
+		}
+		if r := row(verdict, "kss"); x.fails == "" && r.Outcome != attest.Skipped {
+			t.Errorf("kss: %+v", r)
+		}
 	}
 }
 

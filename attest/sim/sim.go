@@ -129,10 +129,23 @@ func (r Root) Fingerprint() string {
 	return hex.EncodeToString(sum[:])
 }
 
-type verifier struct{ root Root }
+// Options weaken the verifier. The zero Options are the strict ones.
+type Options struct {
+	// Waive names expectations that need not be given; see [attest.Waiver].
+	// It is for looking at evidence, never for a deployment.
+	Waive attest.Waiver
+}
+
+type verifier struct {
+	root  Root
+	waive attest.Waiver
+}
 
 // New makes the verifier of platform sim under root.
-func New(root Root) attest.Verifier { return verifier{root} }
+func New(root Root) attest.Verifier { return NewWith(root, Options{}) }
+
+// NewWith is [New] with options.
+func NewWith(root Root, o Options) attest.Verifier { return verifier{root, o.Waive} }
 
 func (verifier) Platform() string { return attest.PlatformSim }
 
@@ -140,6 +153,7 @@ func (verifier) MediaTypes() []string { return []string{attest.MediaTypeSNP} }
 
 func (v verifier) Verify(ev attest.Evidence, col attest.Collateral, exp attest.Expected, at time.Time) (*attest.Claims, attest.Verdict) {
 	p := snpreport.Params{Platform: attest.PlatformSim, Simulated: true, RootSource: "no sim root was named"}
+	p.Demands.Waive = v.waive
 	if v.root.cert != nil {
 		p.Lines = []snpreport.Line{{Name: "Sim", Root: v.root.cert, ASKName: askName}}
 		p.RootSource = "sim root " + v.root.Fingerprint() + ", named by the user"

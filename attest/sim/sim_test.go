@@ -26,6 +26,11 @@ func TestInvariant4HostileInputIsBounded_VerifierSuite(t *testing.T) {
 	attesttest.RunVerifierSuite(t, attesttest.Sim(t).Subject())
 }
 
+func TestWaivers(t *testing.T) {
+	s := attesttest.Sim(t)
+	attesttest.RunWaiverSuite(t, func(w attest.Waiver) attest.Verifier { return sim.NewWith(s.Root, sim.Options{Waive: w}) }, s.Case("", "", s.Spec))
+}
+
 const amdChains = "../internal/snpreport/testdata/*-chain.pem"
 
 // pemOf is one certificate as a file.

@@ -165,42 +165,9 @@ func TestProviders(t *testing.T) {
 	}
 }
 
-// A waiver excuses a missing expectation, never a wrong one, and shows in rows
-// and claims.
 func TestWaivers(t *testing.T) {
 	a := attesttest.AMDVendor(t, "Genoa")
-	c := a.Case("", "", false, nil)
-	for _, x := range []struct {
-		check string
-		w     Waiver
-		clear func(*attest.Expected)
-		wrong func(*attest.Expected)
-	}{
-		{"measurement", WaiveMeasurement, func(e *attest.Expected) { e.Measurements = nil },
-			func(e *attest.Expected) { e.Measurements = []attest.ReferenceValue{{Platform: "tdx"}} }},
-		{"host-data", WaiveHostData, func(e *attest.Expected) { e.HostData = [32]byte{} }, func(e *attest.Expected) { e.HostData[3] ^= 1 }},
-		{"report-data", WaiveReportData, func(e *attest.Expected) { e.ReportData = [64]byte{} }, func(e *attest.Expected) { e.ReportData[3] ^= 1 }},
-	} {
-		for _, e := range []struct {
-			w    Waiver
-			edit func(*attest.Expected)
-			want string
-		}{{x.w, x.clear, ""}, {x.w, x.wrong, x.check}, {7 &^ x.w, x.clear, x.check}, {0, x.clear, x.check}, {7, func(*attest.Expected) {}, ""}} {
-			exp := c.Expected
-			e.edit(&exp)
-			claims, v := fake(Options{Waive: e.w}, a, false).Verify(c.Evidence, c.Collateral, exp, c.At)
-			if failed(v) != e.want || (claims != nil) != (e.want == "") {
-				t.Errorf("%s, waiver %d: failed %q, expected %q", x.check, e.w, failed(v), e.want)
-			}
-			if claims == nil {
-				continue
-			}
-			waived := rowOf(v, x.check).Outcome == attest.Skipped
-			if waived != (e.w != 7) || waived != (len(claims.Waived) == 1 && claims.Waived[0] == x.check) {
-				t.Errorf("%s, waiver %d: %+v, claims waive %v", x.check, e.w, rowOf(v, x.check), claims.Waived)
-			}
-		}
-	}
+	attesttest.RunWaiverSuite(t, func(w attest.Waiver) attest.Verifier { return fake(Options{Waive: w}, a, false) }, a.Case("", "", false, nil))
 }
 
 // New keeps nothing that the caller can change afterwards.

@@ -29,7 +29,7 @@ func FuzzVerify(f *testing.F) {
 	if len(known) < 10 {
 		f.Fatal("no seeds: nothing would be shown")
 	}
-	v := New(Options{Cache: NewCache(64), AcceptMissingCRL: true, VMPL: 0, Waive: WaiveHostData | WaiveMeasurement | WaiveReportData})
+	v := New(Options{Cache: NewCache(64), AcceptMissingCRL: true, VMPL: 0, Waive: attest.WaiveHostData | attest.WaiveMeasurement | attest.WaiveReportData})
 	f.Fuzz(func(t *testing.T, report, leaf, ca, list []byte) {
 		before := bytes.Clone(report)
 		col := attest.Collateral{attesttest.Cert(leaf)}

@@ -184,7 +184,7 @@ func TestDisagreementsAboutCollateral(t *testing.T) {
 func TestAgreesWithGoSevGuestOnMutations(t *testing.T) {
 	roots := oracleRoots(t)
 	rnd := rand.New(rand.NewPCG(3, 15))
-	waive := WaiveHostData | WaiveMeasurement | WaiveReportData
+	waive := attest.WaiveHostData | attest.WaiveMeasurement | attest.WaiveReportData
 	both, ours, alone := 0, 0, map[string]int{}
 	for i := range *mutations {
 		x := vectors[i%len(vectors)]

@@ -63,11 +63,8 @@ type Options struct {
 	// map that is not nil is refused.
 	MinTCB map[string]map[string]uint64
 
-	// Waive names expectations that need not be given: an expectation that
-	// is missing and waived reads skipped in the verdict. It is for looking
-	// at evidence that is not a Keep's own. Claims say what was waived, and
-	// package policy refuses them.
-	Waive Waiver
+	// Waive names expectations that need not be given; see [attest.Waiver].
+	Waive attest.Waiver
 }
 
 // ABI is a version of AMD's SNP firmware ABI.
@@ -99,16 +96,6 @@ const (
 	// AliasCheck: the firmware has looked for aliased memory since reset
 	// (platform info bit 5 set; security bulletin AMD-SB-3015).
 	AliasCheck = Feature(snpreport.AliasCheck)
-)
-
-// Waiver names expectations of [attest.Expected]; waivers are joined with "|".
-type Waiver uint8
-
-// What can be waived.
-const (
-	WaiveMeasurement = Waiver(snpreport.WaiveMeasurement)
-	WaiveHostData    = Waiver(snpreport.WaiveHostData)
-	WaiveReportData  = Waiver(snpreport.WaiveReportData)
 )
 
 // Cache remembers which signatures of certificates and revocation lists were
@@ -165,7 +152,7 @@ func (o Options) demands() snpreport.Demands {
 		AuthorKeys:       slices.Clone(o.AuthorKeyDigests),
 		Mitigations:      o.Mitigations,
 		AcceptMissingCRL: o.AcceptMissingCRL,
-		Waive:            snpreport.Waiver(o.Waive),
+		Waive:            o.Waive,
 	}
 	if o.MinTCB != nil {
 		d.Floors = make(map[string]map[string]uint64, len(o.MinTCB))

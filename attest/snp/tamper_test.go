@@ -106,7 +106,7 @@ func TestSplicedRealEvidence(t *testing.T) {
 	n := 0
 	for i, a := range vectors {
 		o := a.options()
-		o.Waive, o.Cache = WaiveHostData|WaiveMeasurement|WaiveReportData, NewCache(64) // so that only the cryptography can refuse
+		o.Waive, o.Cache = attest.WaiveHostData|attest.WaiveMeasurement|attest.WaiveReportData, NewCache(64) // so that only the cryptography can refuse
 		v := New(o)
 		for j, b := range vectors {
 			if i == j {

@@ -76,7 +76,7 @@ var lists = map[string]string{"Milan": "milan-2025-05-06.crl.der", "Genoa": "gen
 // Keeps, and most set no host data.
 func (x vector) options() Options {
 	o := x.o
-	o.Waive = WaiveHostData
+	o.Waive = attest.WaiveHostData
 	return o
 }
 

@@ -24,6 +24,8 @@
 //     zeroes after it;
 //   - report-data: as the session demands.
 //
+// A missing expectation fails unless Options.Waive names it.
+//
 // Rows that read "skipped" name what nobody can demand yet: RTMR3, XFAM, PKS,
 // KL, MROWNER, MROWNERCONFIG and MRSEAM (the module counts by its signer and
 // its level, as Intel has it).

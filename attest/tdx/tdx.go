@@ -48,6 +48,8 @@ type Options struct {
 	// "INTEL-SA-01036", that may apply to a platform of an accepted status;
 	// one that is not named refuses it.
 	AcceptAdvisories []string
+	// Waive names expectations that need not be given; see [attest.Waiver].
+	Waive attest.Waiver
 	// Cache may be nil.
 	Cache *Cache
 }
@@ -101,6 +103,7 @@ func newVerifier(o Options, root dcap.Root) verifier {
 			Statuses:   append([]Status(nil), o.AcceptStatuses...),
 			Advisories: append([]string(nil), o.AcceptAdvisories...),
 		},
+		Waive: o.Waive,
 		Cache: o.Cache,
 	}}
 }

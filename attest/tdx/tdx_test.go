@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/attest/attesttest"
 	"github.com/enarx/enarx-go/attest/attesttest/dcaptest"
 	"github.com/enarx/enarx-go/attest/internal/dcap"
 )
@@ -169,6 +170,13 @@ func TestExpectations(t *testing.T) {
 	if c, verdict := under(v, Options{}).Verify(evidence(zero.Quote), zero.Collateral, exp, dcaptest.Made); c != nil || failures(verdict) != "host-data report-data" {
 		t.Errorf("zeroes: failed rows %q", failures(verdict))
 	}
+}
+
+func TestWaivers(t *testing.T) {
+	v := dcaptest.New(t)
+	set := v.Make(dcaptest.Spec{})
+	attesttest.RunWaiverSuite(t, func(w attest.Waiver) attest.Verifier { return under(v, Options{Waive: w}) },
+		attesttest.Case{Evidence: evidence(set.Quote), Collateral: set.Collateral, Expected: expected(), At: dcaptest.Made})
 }
 
 func TestOptions(t *testing.T) {

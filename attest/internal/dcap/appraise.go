@@ -28,6 +28,8 @@ type Params struct {
 	Root Root
 	// Policy says which TCB statuses are good.
 	Policy Policy
+	// Waive names expectations that need not be given.
+	Waive attest.Waiver
 	// Cache may be nil.
 	Cache *Cache
 }
@@ -60,7 +62,7 @@ type validity struct {
 // by it. The caller adds the checks of the report's contents with the methods
 // of [Rows] and ends with [Appraisal.Finish].
 func Appraise(p Params, ev attest.Evidence, col attest.Collateral, minTCB map[string]uint64, at time.Time) *Appraisal {
-	a := &Appraisal{Rows: Rows{platform: p.Platform}, p: p, at: at}
+	a := &Appraisal{Rows: Rows{platform: p.Platform, waive: p.Waive}, p: p, at: at}
 	if !a.format(ev) {
 		return a
 	}
@@ -106,6 +108,7 @@ func (a *Appraisal) Finish(c attest.Claims) (*attest.Claims, attest.Verdict) {
 	c.Platform = a.p.Platform
 	c.TCB = a.levels()
 	c.ChipID = bytes.Clone(a.platform.ppid[:])
+	c.Waived = a.waived
 	c.VerifiedAt = a.at
 	return claims.Mint(c), a.list
 }

@@ -28,18 +28,8 @@ type Demands struct {
 	Mitigations      uint64
 	Floors           map[string]map[string]uint64 // by product line
 	AcceptMissingCRL bool
-	Waive            Waiver
+	Waive            attest.Waiver
 }
-
-// Waiver names expectations that a relying party has none for.
-type Waiver uint8
-
-// What can be waived.
-const (
-	WaiveMeasurement Waiver = 1 << iota
-	WaiveHostData
-	WaiveReportData
-)
 
 // Feature is a property of guest policy or platform that can be demanded.
 type Feature uint32
@@ -258,7 +248,7 @@ func higher(a, b map[string]uint64) map[string]uint64 {
 
 // waived says whether an expectation is missing and waived; if so it makes the
 // row that names it and remembers it for the claims.
-func (v *verification) waived(w Waiver, missing bool, check, seen string) bool {
+func (v *verification) waived(w attest.Waiver, missing bool, check, seen string) bool {
 	if v.p.Demands.Waive&w == 0 || !missing {
 		return false
 	}
@@ -270,7 +260,7 @@ func (v *verification) waived(w Waiver, missing bool, check, seen string) bool {
 func (v *verification) measurement() {
 	got := v.report.Measurement[:]
 	seen := hex.EncodeToString(got)
-	if v.waived(WaiveMeasurement, len(v.exp.Measurements) == 0, "measurement", seen) {
+	if v.waived(attest.WaiveMeasurement, len(v.exp.Measurements) == 0, "measurement", seen) {
 		return
 	}
 	n := 0
@@ -293,13 +283,13 @@ func (v *verification) measurement() {
 func (v *verification) bound() {
 	hd, rd := v.report.HostData, v.report.ReportData
 	seen := hex.EncodeToString(hd[:])
-	if !v.waived(WaiveHostData, v.exp.HostData == [32]byte{}, "host-data", seen) {
+	if !v.waived(attest.WaiveHostData, v.exp.HostData == [32]byte{}, "host-data", seen) {
 		v.row(v.exp.HostData != [32]byte{} && hd == v.exp.HostData, "host-data",
 			seen, hex.EncodeToString(v.exp.HostData[:]), "digest of the start configuration",
 			"the Keep was started with another configuration than it says")
 	}
 	seen = hex.EncodeToString(rd[:])
-	if !v.waived(WaiveReportData, v.exp.ReportData == [64]byte{}, "report-data", seen) {
+	if !v.waived(attest.WaiveReportData, v.exp.ReportData == [64]byte{}, "report-data", seen) {
 		v.row(v.exp.ReportData != [64]byte{} && rd == v.exp.ReportData, "report-data",
 			seen, hex.EncodeToString(v.exp.ReportData[:]), session,
 			"the evidence was made for another session or another Keep; somebody may stand in between")
