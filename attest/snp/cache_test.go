@@ -63,7 +63,7 @@ func TestCacheHoldsGoodSignaturesOnly(t *testing.T) {
 	bad[0] = attesttest.Cert(bytes.Clone(c.Collateral[0].Value))
 	bad[0].Value[len(bad[0].Value)-1] ^= 1 // in the signature
 	verify("chain signature", bad, c.At)
-	size(1) // the intermediate, which is good
+	size(2) // intermediate and list, which are good
 	for range 3 {
 		verify("", c.Collateral, c.At)
 		size(3) // and leaf and list

@@ -5,7 +5,6 @@ package snpreport
 
 import (
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/binary"
 	"sync"
 )
@@ -31,24 +30,12 @@ func NewSignatures(limit int) *Signatures {
 	return &Signatures{known: map[[sha256.Size]byte]struct{}{}, ring: make([][sha256.Size]byte, 0, limit)}
 }
 
-// check calls verify unless the same issuer's signature on the same bytes is
-// known to be good.
-func (s *Signatures) check(issuer *x509.Certificate, signed []byte, verify func() error) error {
-	if s == nil {
-		return verify()
-	}
-	key := signatureKey(issuer.Raw, signed)
+// has says whether the signature of that name is known to be good.
+func (s *Signatures) has(key [sha256.Size]byte) bool {
 	s.mu.RLock()
+	defer s.mu.RUnlock()
 	_, ok := s.known[key]
-	s.mu.RUnlock()
-	if ok {
-		return nil
-	}
-	if err := verify(); err != nil {
-		return err
-	}
-	s.remember(key)
-	return nil
+	return ok
 }
 
 // signatureKey digests both byte strings with the length of the first, so that

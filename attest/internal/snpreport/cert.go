@@ -243,7 +243,7 @@ func CheckIssued(c, parent *x509.Certificate) error { return checkIssued(c, pare
 
 // checkIssued says whether parent, as a CA, signed c the way AMD signs:
 // RSASSA-PSS with SHA-384. Only the signature itself is ever remembered.
-func checkIssued(c, parent *x509.Certificate, sigs *Signatures) error {
+func checkIssued(c, parent *x509.Certificate, sigs *signatures) error {
 	if err := checkAuthority(parent); err != nil {
 		return err
 	}

@@ -188,7 +188,7 @@ func (v *verification) addAuthority(c *x509.Certificate) error {
 		if !bytes.Equal(c.RawIssuer, l.Root.RawSubject) {
 			continue
 		}
-		if err = checkIssued(c, l.Root, v.p.Signatures); err == nil {
+		if err = checkIssued(c, l.Root, &v.signatures); err == nil {
 			v.cas = append(v.cas, presented{c, l})
 			return nil
 		}
@@ -196,32 +196,44 @@ func (v *verification) addAuthority(c *x509.Certificate) error {
 	return err
 }
 
-// link finds the intermediate and the line that issued leaf, and sets them.
-// Intermediates of the same name exist (AMD has replaced one), so each is
-// tried, those built in first.
-func (v *verification) link(leaf *x509.Certificate) error {
-	kind := v.report.SigningKey
-	err := fmt.Errorf("no intermediate named %s at hand", shown(leaf.Issuer.CommonName))
-	try := func(ca *x509.Certificate, name string) bool {
-		if name == "" || ca.Subject.CommonName != name || !bytes.Equal(ca.RawSubject, leaf.RawIssuer) {
-			return false
+// candidate is an intermediate whose name is the issuer's of a leaf.
+type candidate struct {
+	ca      *x509.Certificate
+	line    *Line
+	builtIn bool
+}
+
+// candidates are the intermediates that leaf may be from, those built in first.
+// There can be several of one name: AMD has replaced one.
+func (v *verification) candidates(leaf *x509.Certificate) []candidate {
+	var list []candidate
+	add := func(ca *x509.Certificate, l *Line, name string, builtIn bool) {
+		if name != "" && ca.Subject.CommonName == name && bytes.Equal(ca.RawSubject, leaf.RawIssuer) {
+			list = append(list, candidate{ca, l, builtIn})
 		}
-		err = checkIssued(leaf, ca, v.p.Signatures)
-		return err == nil
 	}
 	for i := range v.p.Lines {
 		l := &v.p.Lines[i]
-		known, name := l.authorities(kind)
+		known, name := l.authorities(v.report.SigningKey)
 		for _, ca := range known {
-			if try(ca, name) {
-				v.line, v.ca, v.caBuiltIn = l, ca, true
-				return nil
-			}
+			add(ca, l, name, true)
 		}
 	}
 	for _, p := range v.cas {
-		if _, name := p.line.authorities(kind); try(p.cert, name) {
-			v.line, v.ca = p.line, p.cert
+		_, name := p.line.authorities(v.report.SigningKey)
+		add(p.cert, p.line, name, false)
+	}
+	return list
+}
+
+// link finds the intermediate and the line that issued leaf, and sets them.
+func (v *verification) link(leaf *x509.Certificate) error {
+	list := v.candidates(leaf)
+	v.checkAhead(leaf, list)
+	err := fmt.Errorf("no intermediate named %s at hand", shown(leaf.Issuer.CommonName))
+	for _, c := range list {
+		if err = checkIssued(leaf, c.ca, &v.signatures); err == nil {
+			v.line, v.ca, v.caBuiltIn = c.line, c.ca, c.builtIn
 			return nil
 		}
 	}

@@ -54,7 +54,7 @@ func (v *verification) addList(entry int, der []byte) {
 // checkList says whether issuer signed l and l says nothing that is not
 // understood here. A critical extension can narrow what a list is about (delta
 // lists, lists for some reasons, indirect lists): none of AMD's has one.
-func checkList(l *x509.RevocationList, issuer *x509.Certificate, sigs *Signatures) error {
+func checkList(l *x509.RevocationList, issuer *x509.Certificate, sigs *signatures) error {
 	if err := checkAuthority(issuer); err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func (v *verification) revocation() {
 			v.note(attest.Skipped, "collateral", "revocation list of "+shown(l.Issuer.CommonName), "a list of "+v.line.Root.Subject.CommonName, ours)
 			continue
 		}
-		if err := checkList(l, issuer, v.p.Signatures); err != nil {
+		if err := checkList(l, issuer, &v.signatures); err != nil {
 			fail(err.Error(), "the list is damaged or forged; get it anew from "+v.line.ListURL)
 			return
 		}

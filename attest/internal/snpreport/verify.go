@@ -53,7 +53,8 @@ type verification struct {
 	caBuiltIn bool
 	end       *endorsement
 
-	waivers []string
+	signatures signatures
+	waivers    []string
 }
 
 // Verify checks the report in ev with the certificates in col, all of it
@@ -64,7 +65,7 @@ func Verify(p Params, ev attest.Evidence, col attest.Collateral, exp attest.Expe
 	if slices.ContainsFunc(p.Lines, func(l Line) bool { return l.Root == nil }) {
 		p.Lines = nil // a root that is missing is a mistake of the caller's: nothing verifies
 	}
-	v := &verification{p: p, col: col, exp: exp, at: at, rows: make(attest.Verdict, 0, 32)}
+	v := &verification{p: p, col: col, exp: exp, at: at, rows: make(attest.Verdict, 0, 32), signatures: signatures{memory: p.Signatures}}
 	if !v.format(ev) {
 		return nil, v.rows
 	}
@@ -156,11 +157,7 @@ func (v *verification) signature() {
 		v.row(false, "signature", "no proven "+name+" to check it with", want, specABI, "see the row of the chain")
 		return
 	}
-	key, err := leafKey(v.leaf)
-	if err == nil {
-		err = r.CheckSignature(key)
-	}
-	if err != nil {
+	if err := v.signatures.checkReport(r, v.leaf); err != nil {
 		v.row(false, "signature", err.Error(), want, source, "the evidence is forged or the certificate is of another machine; do not use this Keep")
 		return
 	}
