@@ -94,10 +94,11 @@ var layers = []struct {
 	{"attest/attesttest…", []string{"attest…", "internal/claims"}},
 	{"attest/sim/simhw", []string{"attest", "attest/sim", "attest/internal…"}},
 	{"attest/appraisal", []string{"attest…", "policy", "internal/claims"}},
-	{"attest/appraisal", []string{"attest…", "policy", "internal/claims"}},
+	{"attest/ear…", []string{"attest", "attest/appraisal", "attest/ear"}},
 	{"attest/…", []string{"attest", "attest/internal…", "internal/claims"}},
 	{"measure", []string{"attest", "attest/sim", "internal/dsse"}},
 	{"policy", []string{"attest", "internal/claims"}},
+	{"policy/policytoml", []string{"attest…"}}, // the client's side: TOML
 	{"audit", []string{"attest", "policy", "workload", "internal/dsse", "internal/detcbor"}},
 
 	// What runs inside the TEE. The client's side (TOML), the host's side
@@ -118,7 +119,7 @@ var layers = []struct {
 
 	// The tenant. keep/session is the channel that client and Keep share.
 	{"client…", []string{"client…", "agent/api", "attest…", "audit", "measure", "policy", "workload", "sallyport", "keep/session", "internal…"}},
-	{"cmd/enarx…", []string{"agent…", "attest…", "audit", "client…", "keep/session", "loader…", "measure", "policy", "sallyport", "workload…", "internal…"}},
+	{"cmd/enarx…", []string{"agent…", "attest…", "audit", "client…", "keep/session", "loader…", "measure", "policy…", "sallyport", "workload…", "internal…"}},
 
 	// Small leaves, and programs beside the product.
 	{"internal/…", nil},
@@ -266,7 +267,7 @@ func needCommand(t *testing.T, dir string) {
 // pure are the packages that decide about trust. They take bytes and a time
 // and give an answer; nothing in them can reach for the world.
 var pure = []string{"internal/claims", "internal/dsse", "internal/detcbor", "attest", "attest/internal…", "attest/sim",
-	"attest/cmw", "attest/snp", "attest/tdx", "attest/sgx", "attest/vtpm", "policy", "audit", "workload"}
+	"attest/cmw", "attest/snp", "attest/tdx", "attest/sgx", "attest/vtpm", "attest/evidence", "attest/appraisal", "attest/ear", "policy", "audit", "workload"}
 
 func TestVerifiersArePure(t *testing.T) {
 	forbiddenImport := regexp.MustCompile(`^(net|net/http|os|os/exec|io/ioutil|syscall|golang\.org/x/sys/.*|log|log/slog|math/rand|math/rand/v2|crypto/rand)$`)

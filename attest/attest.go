@@ -154,37 +154,53 @@ func (v Verdict) OK() bool {
 	return true
 }
 
-// Reason is what is wrong with a verdict, for programs: the reason of its first
-// failed row. It is empty for a verdict that is OK, and [ReasonUnspecified]
-// where nothing was checked or the row does not say.
+// Reason is what is wrong with a verdict, for programs: the reason of the row
+// that leads (see [Verdict.Lead]). It is empty for a verdict that is OK, and
+// [ReasonUnspecified] where nothing was checked or the row does not say.
 func (v Verdict) Reason() Reason {
 	if v.OK() {
 		return ""
 	}
-	for _, r := range v {
-		if r.Outcome == Fail && r.Reason != "" {
-			return r.Reason
-		} else if r.Outcome == Fail {
-			break
-		}
+	if r := v.Lead(); r != nil && r.Reason != "" {
+		return r.Reason
 	}
 	return ReasonUnspecified
 }
 
+// Lead is the failed row that says best what is wrong, or nil if none failed.
+// Rows stand in the order in which one check rests on another, so the first
+// that failed is the cause and those after it may be consequences. Rows that
+// say no more than that something could not be checked come last, wherever they
+// stand.
+func (v Verdict) Lead() *Row {
+	var consequence *Row
+	for i := range v {
+		r := &v[i]
+		switch {
+		case r.Outcome != Fail:
+		case r.Reason != ReasonUnchecked:
+			return r
+		case consequence == nil:
+			consequence = r
+		}
+	}
+	return consequence
+}
+
 // Err returns nil for a verdict that is OK and otherwise an error that names
-// the first failed check with what was seen, what was expected and what to do.
+// the failed check that leads, with what was seen, what was expected and what
+// to do.
 func (v Verdict) Err() error {
 	if len(v) == 0 {
 		return fmt.Errorf("attest: nothing was checked")
 	}
-	for _, r := range v {
-		if r.Outcome == Fail {
-			s := fmt.Sprintf("attest: %s: seen %s, expected %s (%s)", r.Check, r.Seen, r.Expected, r.Source)
-			if r.Todo != "" {
-				s += "; " + r.Todo
-			}
-			return fmt.Errorf("%s", s)
-		}
+	r := v.Lead()
+	if r == nil {
+		return nil
 	}
-	return nil
+	s := fmt.Sprintf("attest: %s: seen %s, expected %s (%s)", r.Check, r.Seen, r.Expected, r.Source)
+	if r.Todo != "" {
+		s += "; " + r.Todo
+	}
+	return fmt.Errorf("%s", s)
 }

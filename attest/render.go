@@ -17,6 +17,8 @@ const (
 	// maxCell bounds a value of a row in text, in characters: long enough
 	// for 64 bytes in hexadecimal. JSON keeps all of it.
 	maxCell = 160
+	// maxParagraph bounds a paragraph: a handful of such values.
+	maxParagraph = 2000
 )
 
 // Text lays the verdict out for a person: one line per row with its outcome,
@@ -64,6 +66,14 @@ func TrustText(layers []Layer, width int) string {
 		}
 		wrap(&b, pad(clean(l.Layer), names)+"  "+pad(string(l.Standing), stands)+"  ", words, width)
 	}
+	return b.String()
+}
+
+// Wrap lays one paragraph out under the same rules, with lead in front of its
+// first line and the same room before the others.
+func Wrap(text, lead string, width int) string {
+	var b strings.Builder
+	wrap(&b, lead, escape(text, maxParagraph), max(width, minWidth))
 	return b.String()
 }
 
@@ -116,11 +126,13 @@ func lines(text string, room int) []string {
 // clean bounds s and replaces what a terminal could act upon: control and
 // format characters (escape sequences, right-to-left overrides), and bytes
 // that are no UTF-8.
-func clean(s string) string {
+func clean(s string) string { return escape(s, maxCell) }
+
+func escape(s string, limit int) string {
 	var b strings.Builder
 	n := 0
 	for _, r := range s {
-		if n++; n > maxCell {
+		if n++; n > limit {
 			b.WriteString("…")
 			break
 		}

@@ -1,0 +1,123 @@
+// Copyright The Enarx in Go Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package appraisal
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/attest/sgx"
+	"github.com/enarx/enarx-go/attest/snp"
+	"github.com/enarx/enarx-go/attest/tdx"
+)
+
+// Policy is a relying party's policy file, parsed; package policyfile reads
+// it. The zero Policy asks for what every verifier insists on and excuses
+// nothing.
+type Policy struct {
+	// Digest is the SHA-256 digest of the file; nil if there was none.
+	Digest *[32]byte
+	// Platforms are the accepted platforms; nil accepts every one that has a
+	// verifier, an empty list that is not nil none.
+	Platforms []string
+	// TCB is asked of firmware level and chip, on all platforms.
+	TCB attest.TCBPolicy
+	// SNP and SGX are asked of their platforms.
+	SNP SNPPolicy
+	SGX SGXPolicy
+}
+
+// SNPPolicy is what is asked of platform snp beside its TCB; see snp.Options
+// for the meaning of each.
+type SNPPolicy struct {
+	VMPL                           uint32
+	Require                        snp.Feature
+	MinABI                         snp.ABI
+	Mitigations                    uint64
+	Providers                      []string
+	IDKeyDigests, AuthorKeyDigests [][48]byte
+	MinGuestSVN                    uint32
+	AcceptMissingCRL               bool
+}
+
+func (p SNPPolicy) options(w attest.Waiver, c *snp.Cache) snp.Options {
+	return snp.Options{
+		Cache: c, Waive: w, VMPL: p.VMPL, Require: p.Require, MinABI: p.MinABI, Mitigations: p.Mitigations, Providers: p.Providers,
+		IDKeyDigests: p.IDKeyDigests, AuthorKeyDigests: p.AuthorKeyDigests, MinGuestSVN: p.MinGuestSVN, AcceptMissingCRL: p.AcceptMissingCRL,
+	}
+}
+
+// SGXPolicy is what is asked of platform sgx beside its TCB.
+type SGXPolicy struct {
+	// Signer of the enclave; nil demands none.
+	Signer *sgx.Signer
+}
+
+func (p SGXPolicy) options(w attest.Waiver, c *tdx.Cache) sgx.Options {
+	return sgx.Options{Signer: p.Signer, Waive: w, Cache: c}
+}
+
+// rows are the checks of policy that no verifier makes, and the rules that
+// begin or end: what will change is said before it does.
+func (p *Policy) rows(platforms []string, at time.Time) attest.Verdict {
+	var rows attest.Verdict
+	if p.Platforms != nil {
+		row := attest.Row{
+			Check: "policy.platform", Seen: strings.Join(platforms, ", "), Expected: "only " + orNone(p.Platforms), Source: thePolicy, Outcome: attest.Pass,
+		}
+		for _, x := range platforms {
+			switch {
+			case !slices.Contains(p.Platforms, x):
+				row.Outcome, row.Reason = attest.Fail, attest.ReasonPolicy
+				row.Todo = "use a platform that the policy accepts, or add this one to its platforms"
+			case x == attest.PlatformSim && row.Outcome == attest.Pass:
+				row.Outcome = attest.Simulated
+			}
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+const thePolicy = "the policy file"
+
+func orNone(s []string) string {
+	if len(s) == 0 {
+		return "none"
+	}
+	return strings.Join(s, ", ")
+}
+
+// Dates are all times at which something in p begins or ends, in order.
+func (p *Policy) Dates() []time.Time {
+	var list []time.Time
+	for _, f := range p.TCB.Floors {
+		list = append(list, f.From)
+	}
+	for _, a := range p.TCB.Accept {
+		list = append(list, a.Until)
+	}
+	list = slices.DeleteFunc(list, time.Time.IsZero)
+	slices.SortFunc(list, time.Time.Compare)
+	return slices.CompactFunc(list, time.Time.Equal)
+}
+
+func day(t time.Time) string {
+	t = t.UTC()
+	if t.Equal(t.Truncate(24 * time.Hour)) {
+		return t.Format(time.DateOnly)
+	}
+	return t.Format(time.RFC3339)
+}
+
+// noteText is a rule's note, for the end of a sentence.
+func noteText(note string) string {
+	if note == "" {
+		return ""
+	}
+	return fmt.Sprintf(": %q", note)
+}
