@@ -29,6 +29,7 @@ const (
 
 	// Revocation lists.
 	ReasonListMissing     Reason = "revocation-list-missing"
+	ReasonListFormat      Reason = "revocation-list-format" // unreadable, or says what is not understood
 	ReasonListExpired     Reason = "revocation-list-expired"
 	ReasonListNotYetValid Reason = "revocation-list-not-yet-valid"
 	ReasonListForeign     Reason = "revocation-list-foreign" // of another issuer, or not signed by this one
@@ -63,7 +64,7 @@ const (
 	ReasonVMPL        Reason = "vmpl"
 	ReasonGuestPolicy Reason = "guest-policy" // another property of policy, attributes or platform
 	ReasonMeasurement Reason = "measurement"
-	ReasonSigner      Reason = "signer" // of the enclave, the ID block or the image
+	ReasonSigner      Reason = "signer" // of the enclave, the ID block, the TDX module or the image
 	ReasonHostData    Reason = "host-data"
 	ReasonReportData  Reason = "report-data"
 	ReasonEventLog    Reason = "event-log" // does not replay to the registers

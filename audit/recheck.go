@@ -47,14 +47,14 @@ type recheck struct {
 func (r *Receipt) Recheck(v attest.Verifier, start [32]byte, refs []attest.ReferenceValue, minTCB map[string]uint64) Result {
 	c := &recheck{r: r, v: v, start: start, refs: refs, minTCB: minTCB}
 	if v == nil {
-		c.row(false, "verifier", "none", "a verifier for "+r.Platform, "the reader", "give one; for sim that means naming its root")
+		c.row(false, attest.ReasonUnchecked, "verifier", "none", "a verifier for "+r.Platform, "the reader", "give one; for sim that means naming its root")
 		return Result{Rows: c.rows}
 	}
-	if !c.row(v.Platform() == r.Platform, "platform", r.Platform, v.Platform(), "the reader's verifier", "use the verifier of the receipt's platform") {
+	if !c.row(v.Platform() == r.Platform, attest.ReasonPlatform, "platform", r.Platform, v.Platform(), "the reader's verifier", "use the verifier of the receipt's platform") {
 		return Result{Rows: c.rows}
 	}
 	c.note("time", r.Time.Format("2006-01-02T15:04:05Z"), "the owner's word", "certificates are checked for this time")
-	c.row(r.Decision.Allow, "decision", fmt.Sprintf("allow = %v", r.Decision.Allow), "allow = true", "the receipt",
+	c.row(r.Decision.Allow, attest.ReasonPolicy, "decision", fmt.Sprintf("allow = %v", r.Decision.Allow), "allow = true", "the receipt",
 		"the client itself refused this Keep")
 
 	var res Result
@@ -71,11 +71,11 @@ func (r *Receipt) Recheck(v attest.Verifier, start [32]byte, refs []attest.Refer
 	return res
 }
 
-func (c *recheck) row(ok bool, check, seen, expected, source, todo string) bool {
+func (c *recheck) row(ok bool, why attest.Reason, check, seen, expected, source, todo string) bool {
 	row := attest.Row{Check: "receipt." + check, Seen: seen, Expected: expected, Source: source, Outcome: attest.Pass}
 	switch {
 	case !ok:
-		row.Outcome, row.Todo = attest.Fail, todo
+		row.Outcome, row.Reason, row.Todo = attest.Fail, why, todo
 	case c.v != nil && c.v.Platform() == attest.PlatformSim:
 		row.Outcome = attest.Simulated
 	}
@@ -92,17 +92,17 @@ func (c *recheck) note(check, seen, expected, source string) {
 func (c *recheck) session(name string, s *Session, want attest.State, to **attest.Claims) *attest.EvidenceMessage {
 	m, reportData, err := c.r.open(s)
 	if err != nil {
-		c.row(false, name, err.Error(), "an evidence message", "attest/SPEC.md", "the receipt is damaged")
+		c.row(false, attest.ReasonFormat, name, err.Error(), "an evidence message", "attest/SPEC.md", "the receipt is damaged")
 		return nil
 	}
-	c.row(m.State == want, name+"-state", string(m.State), string(want), "order of a deployment", "the evidence is of another moment")
-	c.row(m.StartConfigDigest == c.start, name+"-start-configuration", hex.EncodeToString(m.StartConfigDigest[:]), hex.EncodeToString(c.start[:]),
+	c.row(m.State == want, attest.ReasonPolicy, name+"-state", string(m.State), string(want), "order of a deployment", "the evidence is of another moment")
+	c.row(m.StartConfigDigest == c.start, attest.ReasonHostData, name+"-start-configuration", hex.EncodeToString(m.StartConfigDigest[:]), hex.EncodeToString(c.start[:]),
 		"push deployment on "+c.r.Platform, "the host started this Keep for another purpose")
 	claims, verdict := c.v.Verify(m.Evidence, append(c.collateral(), m.Hints...), attest.Expected{
 		ReportData: reportData, HostData: c.start, Measurements: c.refs, MinTCB: c.minTCB,
 	}, c.r.Time)
 	if claims == nil && verdict.OK() {
-		c.row(false, name, "no claims", "claims", "the reader's verifier", "report this: the verifier broke its contract")
+		c.row(false, attest.ReasonUnchecked, name, "no claims", "claims", "the reader's verifier", "report this: the verifier broke its contract")
 	}
 	for _, row := range verdict {
 		if row.Outcome == attest.Fail && m.State != attest.StateEmpty && strings.HasSuffix(row.Check, ".report-data") {
@@ -129,8 +129,8 @@ func (c *recheck) collateral() attest.Collateral {
 func (c *recheck) sameKeep(first, after *attest.EvidenceMessage) {
 	r := c.r
 	const other = "the receipt joins evidence of two Keeps"
-	c.row(bytes.Equal(r.Before.ChannelKey, r.After.ChannelKey), "channel-key", short(r.After.ChannelKey), short(r.Before.ChannelKey), "the empty Keep", other)
-	c.row(bytes.Equal(first.IdentityKey, after.IdentityKey), "identity-key", short(after.IdentityKey), short(first.IdentityKey), "the empty Keep", other)
+	c.row(bytes.Equal(r.Before.ChannelKey, r.After.ChannelKey), attest.ReasonBinding, "channel-key", short(r.After.ChannelKey), short(r.Before.ChannelKey), "the empty Keep", other)
+	c.row(bytes.Equal(first.IdentityKey, after.IdentityKey), attest.ReasonBinding, "identity-key", short(after.IdentityKey), short(first.IdentityKey), "the empty Keep", other)
 }
 
 // short names a key by its digest.

@@ -283,7 +283,7 @@ func failed(rows attest.Verdict) attest.Verdict {
 	}
 	return append(rows, attest.Row{
 		Check: "appraisal", Seen: "no claims for the platform that was asked for", Expected: "verified claims",
-		Source: "this client", Outcome: attest.Fail, Todo: "report this: a verifier returned neither claims nor a failed check",
+		Source: "this client", Outcome: attest.Fail, Reason: attest.ReasonUnchecked, Todo: "report this: a verifier returned neither claims nor a failed check",
 	})
 }
 
@@ -297,11 +297,11 @@ func (a *Appraisal) unattested(d Demand, rows attest.Verdict) (*Appraisal, error
 	ok := d.InsecureNoTEE && (d.Platform == attest.PlatformProcess || d.Platform == attest.PlatformVM)
 	row := attest.Row{
 		Check: "evidence", Seen: "none", Expected: "evidence of platform " + d.Platform,
-		Source: "--platform", Outcome: attest.Fail,
+		Source: "--platform", Outcome: attest.Fail, Reason: attest.ReasonPlatform,
 		Todo: "deploy to a host with a TEE; to run where the host sees everything, ask for --platform process --insecure-no-tee",
 	}
 	if ok {
-		row.Expected, row.Source, row.Outcome = "none", "--insecure-no-tee", attest.Warn
+		row.Expected, row.Source, row.Outcome, row.Reason = "none", "--insecure-no-tee", attest.Warn, ""
 		row.Todo = "nothing about this keep is proven and its host sees everything; use it for tests only"
 	}
 	rows = append(append(rows, row), deploymentRows(nil, d)...)
@@ -318,14 +318,14 @@ func (a *Appraisal) unattested(d Demand, rows attest.Verdict) (*Appraisal, error
 func pick(vs []attest.Verifier, platform, mediaType string) (attest.Verifier, attest.Row) {
 	row := attest.Row{
 		Check: "platform", Seen: "evidence of type " + mediaType, Expected: "platform " + platform,
-		Source: "--platform", Outcome: attest.Fail,
+		Source: "--platform", Outcome: attest.Fail, Reason: attest.ReasonPlatform,
 	}
 	for _, v := range vs {
 		if v.Platform() != platform {
 			continue
 		}
 		if slices.Contains(v.MediaTypes(), mediaType) {
-			row.Outcome = attest.Pass
+			row.Outcome, row.Reason = attest.Pass, ""
 			if platform == attest.PlatformSim {
 				row.Outcome = attest.Simulated
 			}
@@ -334,7 +334,7 @@ func pick(vs []attest.Verifier, platform, mediaType string) (attest.Verifier, at
 		row.Todo = "the host answered with another platform's evidence; do not deploy there"
 		return nil, row
 	}
-	row.Todo = "this client has no verifier for platform " + platform
+	row.Reason, row.Todo = attest.ReasonUnchecked, "this client has no verifier for platform "+platform
 	if platform == attest.PlatformSim {
 		row.Todo = "name the sim root with --insecure-sim-root FILE on this command line; it proves nothing about the host"
 	}
@@ -372,19 +372,19 @@ func keepRows(m *attest.EvidenceMessage, d Demand, key []byte, startDigest [32]b
 		pass = attest.Warn // nothing vouches for what it says
 	}
 	var rows attest.Verdict
-	check := func(name, seen, want, source, todo string, ok bool) {
+	check := func(name, seen, want, source string, why attest.Reason, todo string, ok bool) {
 		r := attest.Row{Check: name, Seen: seen, Expected: want, Source: source, Outcome: pass}
 		if !ok {
-			r.Outcome, r.Todo = attest.Fail, todo
+			r.Outcome, r.Reason, r.Todo = attest.Fail, why, todo
 		}
 		rows = append(rows, r)
 	}
 	check("keep state", string(m.State), string(d.State), "this command",
-		stateTodo(m.State, d.State), m.State == d.State)
+		attest.ReasonPolicy, stateTodo(m.State, d.State), m.State == d.State)
 	check("start configuration", hex.EncodeToString(m.StartConfigDigest[:8])+"…", hex.EncodeToString(startDigest[:8])+"…",
-		"push deployment on "+d.Platform, "the host started this keep for another purpose; ask for a new one", m.StartConfigDigest == startDigest)
+		"push deployment on "+d.Platform, attest.ReasonHostData, "the host started this keep for another purpose; ask for a new one", m.StartConfigDigest == startDigest)
 	if d.ChannelKey != nil {
-		check("channel key", short(key), short(d.ChannelKey), "the deployment",
+		check("channel key", short(key), short(d.ChannelKey), "the deployment", attest.ReasonBinding,
 			"this is not the keep that was deployed to; the host put another in its place", bytes.Equal(key, d.ChannelKey))
 	}
 	return rows

@@ -81,7 +81,7 @@ func (s *SimVendor) Expected() attest.Expected {
 }
 
 // Case signs the report of spec and pairs it with the expectations of s.Spec.
-func (s *SimVendor) Case(name, check string, spec simhw.Spec) Case {
+func (s *SimVendor) Case(name, check string, why attest.Reason, spec simhw.Spec) Case {
 	s.t.Helper()
 	report, err := s.HW.ReportFor(spec)
 	if err != nil {
@@ -94,6 +94,7 @@ func (s *SimVendor) Case(name, check string, spec simhw.Spec) Case {
 		Expected:   s.Expected(),
 		At:         Made,
 		Check:      check,
+		Reason:     why,
 	}
 }
 
@@ -102,9 +103,9 @@ func (s *SimVendor) Subject() Subject {
 	s.t.Helper()
 	from := Made.Add(-time.Hour)
 	return Subject{
-		Verifier:  sim.New(s.Root),
-		Foreign:   sim.New(s.root(s.Other)),
-		Good:      s.Case("Good", "", s.Spec),
+		Verifier: sim.New(s.Root),
+		Foreign:  sim.New(s.root(s.Other)), ForeignReason: attest.ReasonRoot,
+		Good:      s.Case("Good", "", "", s.Spec),
 		NotBefore: from,
 		NotAfter:  from.AddDate(7, 0, 0),
 		Pass:      attest.Simulated,
@@ -129,34 +130,34 @@ func (s *SimVendor) Bad() []Case {
 		s.t.Fatal(err)
 	}
 	cases := []Case{
-		s.Case("Debug", "debug", mod(func(p *simhw.Spec) { p.PolicyBits = 1 << 19 })),
-		s.Case("MigrationAgent", "migration", mod(func(p *simhw.Spec) { p.PolicyBits = 1 << 18 })),
-		s.Case("UnknownPolicyBit", "format", mod(func(p *simhw.Spec) { p.PolicyBits = 1 << 40 })),
-		s.Case("VMPL1", "vmpl", mod(func(p *simhw.Spec) { p.VMPL = 1 })),
-		s.Case("VMPL3", "vmpl", mod(func(p *simhw.Spec) { p.VMPL = 3 })),
-		s.Case("AskedByHost", "vmpl", mod(func(p *simhw.Spec) { p.VMPL = ^uint32(0) })),
-		s.Case("VLEK", "signature", mod(func(p *simhw.Spec) { p.SigningKey = 1 })),
-		s.Case("Unsigned", "signature", mod(func(p *simhw.Spec) { p.SigningKey = 7 })),
-		s.Case("ForeignKey", "signature", mod(func(p *simhw.Spec) { p.Sign = foreign })),
-		s.Case("OtherChip", "chip", mod(func(p *simhw.Spec) { p.ChipID = &[64]byte{1} })),
-		s.Case("MaskedChip", "chip", mod(func(p *simhw.Spec) { p.ChipID = &[64]byte{} })),
-		s.Case("HigherTCBThanEndorsed", "tcb", mod(func(p *simhw.Spec) { p.TCB = &[8]byte{0: 9, 1: 9, 6: 9, 7: 99} })),
-		s.Case("LowerTCBThanEndorsed", "tcb", mod(func(p *simhw.Spec) { p.TCB = &[8]byte{} })),
-		s.Case("ReservedTCB", "tcb", mod(func(p *simhw.Spec) { p.TCB = &[8]byte{0: 1, 1: 1, 3: 1, 6: 1, 7: 1} })),
-		s.Case("OtherReportData", "report-data", mod(func(p *simhw.Spec) { p.ReportData[0] ^= 1 })),
-		s.Case("ZeroReportData", "report-data", mod(func(p *simhw.Spec) { p.ReportData = [64]byte{} })),
-		s.Case("OtherHostData", "host-data", mod(func(p *simhw.Spec) { p.HostData[0] ^= 1 })),
-		s.Case("OtherMeasurement", "measurement", mod(func(p *simhw.Spec) { p.Measurement[0] ^= 1 })),
-		s.Case("Version1", "format", byte0(0x00, 1)),
-		s.Case("Version6", "format", byte0(0x00, 6)),
-		s.Case("OtherAlgorithm", "format", byte0(0x34, 2)),
-		s.Case("ReservedKeyInfo", "format", byte0(0x49, 1)),
-		s.Case("Reserved", "format", byte0(0x29f, 1)),
-		s.Case("PolicyBit17Clear", "format", byte0(0x0a, 0x01)),
+		s.Case("Debug", "debug", attest.ReasonDebug, mod(func(p *simhw.Spec) { p.PolicyBits = 1 << 19 })),
+		s.Case("MigrationAgent", "migration", attest.ReasonMigration, mod(func(p *simhw.Spec) { p.PolicyBits = 1 << 18 })),
+		s.Case("UnknownPolicyBit", "format", attest.ReasonFormat, mod(func(p *simhw.Spec) { p.PolicyBits = 1 << 40 })),
+		s.Case("VMPL1", "vmpl", attest.ReasonVMPL, mod(func(p *simhw.Spec) { p.VMPL = 1 })),
+		s.Case("VMPL3", "vmpl", attest.ReasonVMPL, mod(func(p *simhw.Spec) { p.VMPL = 3 })),
+		s.Case("AskedByHost", "vmpl", attest.ReasonVMPL, mod(func(p *simhw.Spec) { p.VMPL = ^uint32(0) })),
+		s.Case("VLEK", "signature", attest.ReasonUnchecked, mod(func(p *simhw.Spec) { p.SigningKey = 1 })),
+		s.Case("Unsigned", "signature", attest.ReasonSignature, mod(func(p *simhw.Spec) { p.SigningKey = 7 })),
+		s.Case("ForeignKey", "signature", attest.ReasonSignature, mod(func(p *simhw.Spec) { p.Sign = foreign })),
+		s.Case("OtherChip", "chip", attest.ReasonKey, mod(func(p *simhw.Spec) { p.ChipID = &[64]byte{1} })),
+		s.Case("MaskedChip", "chip", attest.ReasonKey, mod(func(p *simhw.Spec) { p.ChipID = &[64]byte{} })),
+		s.Case("HigherTCBThanEndorsed", "tcb", attest.ReasonTCBMismatch, mod(func(p *simhw.Spec) { p.TCB = &[8]byte{0: 9, 1: 9, 6: 9, 7: 99} })),
+		s.Case("LowerTCBThanEndorsed", "tcb", attest.ReasonTCBMismatch, mod(func(p *simhw.Spec) { p.TCB = &[8]byte{} })),
+		s.Case("ReservedTCB", "tcb", attest.ReasonFormat, mod(func(p *simhw.Spec) { p.TCB = &[8]byte{0: 1, 1: 1, 3: 1, 6: 1, 7: 1} })),
+		s.Case("OtherReportData", "report-data", attest.ReasonReportData, mod(func(p *simhw.Spec) { p.ReportData[0] ^= 1 })),
+		s.Case("ZeroReportData", "report-data", attest.ReasonReportData, mod(func(p *simhw.Spec) { p.ReportData = [64]byte{} })),
+		s.Case("OtherHostData", "host-data", attest.ReasonHostData, mod(func(p *simhw.Spec) { p.HostData[0] ^= 1 })),
+		s.Case("OtherMeasurement", "measurement", attest.ReasonMeasurement, mod(func(p *simhw.Spec) { p.Measurement[0] ^= 1 })),
+		s.Case("Version1", "format", attest.ReasonFormat, byte0(0x00, 1)),
+		s.Case("Version6", "format", attest.ReasonFormat, byte0(0x00, 6)),
+		s.Case("OtherAlgorithm", "format", attest.ReasonFormat, byte0(0x34, 2)),
+		s.Case("ReservedKeyInfo", "format", attest.ReasonFormat, byte0(0x49, 1)),
+		s.Case("Reserved", "format", attest.ReasonFormat, byte0(0x29f, 1)),
+		s.Case("PolicyBit17Clear", "format", attest.ReasonFormat, byte0(0x0a, 0x01)),
 	}
-	mixed := s.Case("ChainOfOtherVendor", "chain", s.Spec)
+	mixed := s.Case("ChainOfOtherVendor", "chain", attest.ReasonRoot, s.Spec)
 	mixed.Collateral = s.Other.Chain()
-	two := s.Case("TwoVCEKs", "chain", s.Spec)
+	two := s.Case("TwoVCEKs", "chain", attest.ReasonChain, s.Spec)
 	two.Collateral = append(two.Collateral, s.Other.Chain()...)
 	return append(cases, mixed, two)
 }

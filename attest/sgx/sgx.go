@@ -139,7 +139,7 @@ func (v verifier) checkSigner(a *dcap.Appraisal, e *dcap.EnclaveReport) {
 		return
 	}
 	s := v.signer
-	a.Check(e.MRSigner == s.MRSigner && e.ISVProdID == s.ProductID && e.ISVSVN >= s.MinSVN, "signer", seen,
+	a.Check(e.MRSigner == s.MRSigner && e.ISVProdID == s.ProductID && e.ISVSVN >= s.MinSVN, attest.ReasonSigner, "signer", seen,
 		fmt.Sprintf("MRSIGNER %x, ISVPRODID %d, ISVSVN %d or higher", s.MRSigner, s.ProductID, s.MinSVN), "the relying party",
 		"the enclave is of another signer, product or version than you accept")
 }
@@ -150,8 +150,8 @@ func checkAttributes(a *dcap.Appraisal, e *dcap.EnclaveReport) {
 	const ours = "rule of this verifier"
 	flags := e.Flags()
 	seen := fmt.Sprintf("attribute flags %#x", flags)
-	a.Check(flags&flagDebug == 0, "debug", seen, "no debugging by the host (bit 1 clear)", ours, "the host can read this Keep's memory; do not use it")
-	a.Check(flags&flagInit != 0 && flags&flagMode64 != 0 && flags&^uint64(flagsKnown) == 0, "attributes", seen,
+	a.Check(flags&flagDebug == 0, attest.ReasonDebug, "debug", seen, "no debugging by the host (bit 1 clear)", ours, "the host can read this Keep's memory; do not use it")
+	a.Check(flags&flagInit != 0 && flags&flagMode64 != 0 && flags&^uint64(flagsKnown) == 0, attest.ReasonGuestPolicy, "attributes", seen,
 		"initialised and 64-bit (bits 0 and 2 set), nothing unknown", ours, "the enclave runs in a way that this verifier does not know; do not use it")
 }
 
@@ -163,6 +163,6 @@ func checkKSS(a *dcap.Appraisal, e *dcap.EnclaveReport, bound bool) {
 		a.NotChecked("kss", seen)
 		return
 	}
-	a.Check(e.Flags()&flagKSS != 0, "kss", seen, "key separation and sharing (bit 7 set)", "rule of this verifier",
+	a.Check(e.Flags()&flagKSS != 0, attest.ReasonGuestPolicy, "kss", seen, "key separation and sharing (bit 7 set)", "rule of this verifier",
 		"without it the enclave cannot be bound to its start configuration; sign it with KSS")
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/enarx/enarx-go/attest"
 	"github.com/enarx/enarx-go/attest/attesttest"
 	"github.com/enarx/enarx-go/attest/attesttest/dcaptest"
+	"github.com/enarx/enarx-go/attest/attesttest/verdicttest"
 	"github.com/enarx/enarx-go/attest/internal/dcap"
 )
 
@@ -93,6 +94,12 @@ func TestGoodEnclave(t *testing.T) {
 	}
 }
 
+// reasons of the rows that this package makes.
+var reasons = map[string]attest.Reason{
+	"": "", "debug": attest.ReasonDebug, "attributes": attest.ReasonGuestPolicy, "kss": attest.ReasonGuestPolicy, "signer": attest.ReasonSigner,
+	"measurement": attest.ReasonMeasurement, "host-data": attest.ReasonHostData, "report-data": attest.ReasonReportData,
+}
+
 func TestRefused(t *testing.T) {
 	v := dcaptest.New(t)
 	for _, x := range []struct {
@@ -120,8 +127,8 @@ func TestRefused(t *testing.T) {
 		s.Body = func(b []byte) { copy(b[x.at:], x.b) }
 		set := v.Make(s)
 		c, verdict := under(v, Options{Signer: &signer}).Verify(evidence(set.Quote), set.Collateral, expected(), dcaptest.Made)
-		if failures(verdict) != x.fails || (c != nil) != (x.fails == "") {
-			t.Errorf("%s: failed rows %q, expected %q: %v", x.name, failures(verdict), x.fails, verdict.Err())
+		if failures(verdict) != x.fails || verdict.Reason() != reasons[x.fails] || (c != nil) != (x.fails == "") {
+			t.Errorf("%s: failed rows %q for %q, expected %q: %v", x.name, failures(verdict), verdict.Reason(), x.fails, verdict.Err())
 		}
 		if x.fails != "" && row(verdict, x.fails).Todo == "" {
 			t.Errorf("%s: nothing to do", x.name)
@@ -149,6 +156,7 @@ func TestExpectations(t *testing.T) {
 		exp := expected()
 		x.edit(&exp)
 		c, verdict := under(v, Options{}).Verify(evidence(set.Quote), set.Collateral, exp, dcaptest.Made)
+		verdicttest.Check(t, verdict)
 		if c != nil || failures(verdict) != x.fails {
 			t.Errorf("%s: failed rows %q, expected %q", x.name, failures(verdict), x.fails)
 		}

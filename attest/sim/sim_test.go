@@ -28,7 +28,7 @@ func TestInvariant4HostileInputIsBounded_VerifierSuite(t *testing.T) {
 
 func TestWaivers(t *testing.T) {
 	s := attesttest.Sim(t)
-	attesttest.RunWaiverSuite(t, func(w attest.Waiver) attest.Verifier { return sim.NewWith(s.Root, sim.Options{Waive: w}) }, s.Case("", "", s.Spec))
+	attesttest.RunWaiverSuite(t, func(w attest.Waiver) attest.Verifier { return sim.NewWith(s.Root, sim.Options{Waive: w}) }, s.Case("", "", "", s.Spec))
 }
 
 const amdChains = "../internal/snpreport/testdata/*-chain.pem"

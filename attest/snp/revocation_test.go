@@ -14,6 +14,7 @@ import (
 
 	"github.com/enarx/enarx-go/attest"
 	"github.com/enarx/enarx-go/attest/attesttest"
+	"github.com/enarx/enarx-go/attest/attesttest/verdicttest"
 )
 
 // The serial numbers of the throw-away vendor.
@@ -43,44 +44,49 @@ func TestRevocation(t *testing.T) {
 	for name, x := range map[string]struct {
 		more   attest.Collateral // in place of the list
 		accept bool
-		want   string
+		want   attest.Reason // of the row of revocation
 	}{
 		"list that names nothing":        {attest.Collateral{crl(a.List(nil))}, false, ""},
-		"no list":                        {nil, false, "revocation"},
+		"no list":                        {nil, false, attest.ReasonListMissing},
 		"no list, accepted":              {nil, true, ""},
-		"no list, own intermediate":      {attest.Collateral{second}, true, "revocation"},
+		"no list, own intermediate":      {attest.Collateral{second}, true, attest.ReasonListMissing},
 		"list names others":              {attest.Collateral{crl(a.List(attesttest.Revoke(1, 2, leafSerial)))}, false, ""},
-		"list names the ASK":             {attest.Collateral{crl(a.List(attesttest.Revoke(1, askSerial)))}, false, "revocation"},
-		"list names the root":            {attest.Collateral{crl(a.List(attesttest.Revoke(rootSerial)))}, false, "revocation"},
-		"list names a stapled ASK":       {attest.Collateral{second, crl(a.List(attesttest.Revoke(0x90002)))}, false, "revocation"},
-		"an old list names the ASK":      {attest.Collateral{crl(a.List(both(old, attesttest.Revoke(askSerial)))), crl(a.List(nil))}, false, "revocation"},
-		"and the other order":            {attest.Collateral{crl(a.List(nil)), crl(a.List(both(old, attesttest.Revoke(askSerial))))}, false, "revocation"},
-		"an old list alone":              {attest.Collateral{crl(a.List(old))}, false, "revocation"},
+		"list names the ASK":             {attest.Collateral{crl(a.List(attesttest.Revoke(1, askSerial)))}, false, attest.ReasonRevoked},
+		"list names the root":            {attest.Collateral{crl(a.List(attesttest.Revoke(rootSerial)))}, false, attest.ReasonRevoked},
+		"list names a stapled ASK":       {attest.Collateral{second, crl(a.List(attesttest.Revoke(0x90002)))}, false, attest.ReasonRevoked},
+		"an old list names the ASK":      {attest.Collateral{crl(a.List(both(old, attesttest.Revoke(askSerial)))), crl(a.List(nil))}, false, attest.ReasonRevoked},
+		"and the other order":            {attest.Collateral{crl(a.List(nil)), crl(a.List(both(old, attesttest.Revoke(askSerial))))}, false, attest.ReasonRevoked},
+		"an old list alone":              {attest.Collateral{crl(a.List(old))}, false, attest.ReasonListExpired},
 		"an old list alone, accepted":    {attest.Collateral{crl(a.List(old))}, true, ""},
-		"accepted, but it names the ASK": {attest.Collateral{crl(a.List(both(old, attesttest.Revoke(askSerial))))}, true, "revocation"},
-		"forged list":                    {attest.Collateral{crl(a.ForgedList())}, false, "revocation"},
-		"forged list, accepted":          {attest.Collateral{crl(a.ForgedList())}, true, "revocation"},
-		"forged beside a good one":       {attest.Collateral{crl(a.List(nil)), crl(a.ForgedList())}, false, "revocation"},
-		"list of the intermediate alone": {attest.Collateral{crl(a.ListByASK(nil))}, false, "revocation"},
+		"accepted, but it names the ASK": {attest.Collateral{crl(a.List(both(old, attesttest.Revoke(askSerial))))}, true, attest.ReasonRevoked},
+		"forged list":                    {attest.Collateral{crl(a.ForgedList())}, false, attest.ReasonListForeign},
+		"forged list, accepted":          {attest.Collateral{crl(a.ForgedList())}, true, attest.ReasonListForeign},
+		"forged beside a good one":       {attest.Collateral{crl(a.List(nil)), crl(a.ForgedList())}, false, attest.ReasonListForeign},
+		"list of the intermediate alone": {attest.Collateral{crl(a.ListByASK(nil))}, false, attest.ReasonListMissing},
 		"both lists":                     {attest.Collateral{crl(a.List(nil)), crl(a.ListByASK(nil))}, false, ""},
-		"its list names the leaf":        {attest.Collateral{crl(a.List(nil)), crl(a.ListByASK(attesttest.Revoke(leafSerial)))}, false, "revocation"},
-		"delta list":                     {attest.Collateral{crl(a.List(func(l *x509.RevocationList) { l.ExtraExtensions = critical(27) }))}, false, "revocation"},
+		"its list names the leaf":        {attest.Collateral{crl(a.List(nil)), crl(a.ListByASK(attesttest.Revoke(leafSerial)))}, false, attest.ReasonRevoked},
+		"delta list":                     {attest.Collateral{crl(a.List(func(l *x509.RevocationList) { l.ExtraExtensions = critical(27) }))}, false, attest.ReasonListFormat},
 		"list of a part": {attest.Collateral{crl(a.List(func(l *x509.RevocationList) {
 			l.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 28}, Critical: true, Value: []byte{0x30, 0}}}
-		}))}, false, "revocation"},
+		}))}, false, attest.ReasonListFormat},
 		"indirect entry": {attest.Collateral{crl(a.List(func(l *x509.RevocationList) {
 			l.RevokedCertificateEntries = []x509.RevocationListEntry{{SerialNumber: big.NewInt(1), RevocationTime: attesttest.Made, ExtraExtensions: critical(29)}}
-		}))}, false, "revocation"},
-		"weaker hash":   {attest.Collateral{crl(a.List(func(l *x509.RevocationList) { l.SignatureAlgorithm = x509.SHA256WithRSAPSS }))}, false, "revocation"},
-		"other padding": {attest.Collateral{crl(a.List(func(l *x509.RevocationList) { l.SignatureAlgorithm = x509.SHA384WithRSA }))}, false, "revocation"},
+		}))}, false, attest.ReasonListFormat},
+		"weaker hash":   {attest.Collateral{crl(a.List(func(l *x509.RevocationList) { l.SignatureAlgorithm = x509.SHA256WithRSAPSS }))}, false, attest.ReasonListFormat},
+		"other padding": {attest.Collateral{crl(a.List(func(l *x509.RevocationList) { l.SignatureAlgorithm = x509.SHA384WithRSA }))}, false, attest.ReasonListFormat},
 	} {
 		c := a.Case("", "", false, nil)
 		o := Options{AcceptMissingCRL: x.accept}
 		for range 2 { // the second time from the cache
 			claims, v := fake(o, a, true).Verify(c.Evidence, append(c.Collateral[:1:1], x.more...), c.Expected, c.At)
-			if failed(v) != x.want || (claims != nil) != (x.want == "") {
-				t.Errorf("%s: failed %q, expected %q: %v", name, failed(v), x.want, v.Err())
+			rows := ""
+			if x.want != "" {
+				rows = "revocation"
 			}
+			if failed(v) != rows || (claims != nil) != (rows == "") || v.Reason() != x.want {
+				t.Errorf("%s: failed %q for %q, expected %q: %v", name, failed(v), v.Reason(), x.want, v.Err())
+			}
+			verdicttest.Check(t, v)
 			if row := rowOf(v, "revocation"); x.want == "" && (row.Outcome == attest.Warn) != x.accept {
 				t.Errorf("%s: %+v", name, row)
 			}
@@ -123,6 +129,16 @@ func TestForgedRoots(t *testing.T) {
 				if claims != nil || !strings.Contains(failed(v), "chain signature") {
 					t.Errorf("%s, %s: failed %q", p.name, name, failed(v))
 				}
+				// Without its intermediate, a forged leaf is one that the real
+				// intermediate has not signed.
+				why := attest.ReasonRoot
+				if name == "leaf alone" || name == "real intermediate" {
+					why = attest.ReasonChain
+				}
+				if v.Reason() != why {
+					t.Errorf("%s, %s: reason %q, expected %q", p.name, name, v.Reason(), why)
+				}
+				verdicttest.Check(t, v)
 			}
 		}
 	}

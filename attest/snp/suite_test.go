@@ -55,8 +55,10 @@ func bad(t *testing.T, a *attesttest.AMD, vlek bool) []attesttest.Case {
 	if vlek {
 		key = put(0x48, 1<<2)
 	}
-	make := func(name, check string, edit func([]byte)) attesttest.Case {
-		return a.Case(name, check, vlek, func(b []byte) { key(b); edit(b) })
+	make := func(name, check string, why attest.Reason, edit func([]byte)) attesttest.Case {
+		c := a.Case(name, check, vlek, func(b []byte) { key(b); edit(b) })
+		c.Reason = why
+		return c
 	}
 	tcb, other := a.TCB(), a.TCB()
 	other[7]--
@@ -67,33 +69,33 @@ func bad(t *testing.T, a *attesttest.AMD, vlek bool) []attesttest.Case {
 		t.Fatal(err)
 	}
 	cases := []attesttest.Case{
-		make("Debug", "debug", put(0x0a, 0x0b)),
-		make("MigrationAgent", "migration", put(0x0a, 0x07)),
-		make("UnknownPolicyBit", "format", put(0x0e, 1)),
-		make("VMPL1", "vmpl", put(0x30, 1)),
-		make("AskedByHost", "vmpl", put(0x30, 0xff, 0xff, 0xff, 0xff)),
-		make("Unsigned", "signature", put(0x48, 7<<2)),
-		make("UnknownKey", "signature", put(0x48, 2<<2)),
-		make("HigherTCBThanEndorsed", "tcb", put(0x187, 0xff)),
-		make("LowerTCBThanEndorsed", "tcb", put(0x180, other[:]...)),
-		make("ReservedTCB", "tcb", put(0x180, reserved[:]...)),
-		make("CPUOfOtherLine", "product", put(0x188, map[bool][]byte{true: {0x1a, 2}, false: {0x19, 0x11}}[a.Line == "Milan"]...)),
-		make("NoCPU", "product", put(0x188, 0, 0, 0)),
-		make("OtherMeasurement", "measurement", put(0x90, 0)),
-		make("OtherHostData", "host-data", put(0xc0, 0)),
-		make("OtherReportData", "report-data", put(0x50, 0)),
-		make("Version6", "format", put(0, 6)),
-		make("Version1", "format", put(0, 1)),
-		make("OtherAlgorithm", "format", put(0x34, 2)),
-		make("Reserved", "format", put(0x29f, 1)),
+		make("Debug", "debug", attest.ReasonDebug, put(0x0a, 0x0b)),
+		make("MigrationAgent", "migration", attest.ReasonMigration, put(0x0a, 0x07)),
+		make("UnknownPolicyBit", "format", attest.ReasonFormat, put(0x0e, 1)),
+		make("VMPL1", "vmpl", attest.ReasonVMPL, put(0x30, 1)),
+		make("AskedByHost", "vmpl", attest.ReasonVMPL, put(0x30, 0xff, 0xff, 0xff, 0xff)),
+		make("Unsigned", "signature", attest.ReasonSignature, put(0x48, 7<<2)),
+		make("UnknownKey", "signature", attest.ReasonKey, put(0x48, 2<<2)),
+		make("HigherTCBThanEndorsed", "tcb", attest.ReasonTCBMismatch, put(0x187, 0xff)),
+		make("LowerTCBThanEndorsed", "tcb", attest.ReasonTCBMismatch, put(0x180, other[:]...)),
+		make("ReservedTCB", "tcb", attest.ReasonFormat, put(0x180, reserved[:]...)),
+		make("CPUOfOtherLine", "product", attest.ReasonKey, put(0x188, map[bool][]byte{true: {0x1a, 2}, false: {0x19, 0x11}}[a.Line == "Milan"]...)),
+		make("NoCPU", "product", attest.ReasonKey, put(0x188, 0, 0, 0)),
+		make("OtherMeasurement", "measurement", attest.ReasonMeasurement, put(0x90, 0)),
+		make("OtherHostData", "host-data", attest.ReasonHostData, put(0xc0, 0)),
+		make("OtherReportData", "report-data", attest.ReasonReportData, put(0x50, 0)),
+		make("Version6", "format", attest.ReasonFormat, put(0, 6)),
+		make("Version1", "format", attest.ReasonFormat, put(0, 1)),
+		make("OtherAlgorithm", "format", attest.ReasonFormat, put(0x34, 2)),
+		make("Reserved", "format", attest.ReasonFormat, put(0x29f, 1)),
 	}
-	c := make("SignedByStranger", "signature", func([]byte) {})
+	c := make("SignedByStranger", "signature", attest.ReasonSignature, func([]byte) {})
 	c.Evidence.Value = a.SignReport(c.Evidence.Value, stranger)
 	cases = append(cases, c)
-	c = make("ListOfForger", "revocation", func([]byte) {})
+	c = make("ListOfForger", "revocation", attest.ReasonListForeign, func([]byte) {})
 	c.Collateral[2] = attesttest.CRL(a.ForgedList())
 	cases = append(cases, c)
-	c = make("ForgedIntermediate", "chain", func([]byte) {})
+	c = make("ForgedIntermediate", "chain", attest.ReasonRoot, func([]byte) {})
 	c.Collateral[1] = attesttest.Cert(a.ForgedASK().Raw)
 	return append(cases, c)
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/enarx/enarx-go/attest"
 	"github.com/enarx/enarx-go/attest/attesttest"
+	"github.com/enarx/enarx-go/attest/attesttest/verdicttest"
 )
 
 // vectorDir holds evidence of real hardware; its ORIGIN.md says whose.
@@ -173,43 +174,43 @@ func TestVectorsRefused(t *testing.T) {
 		x    vector
 		col  attest.Collateral
 		want string
+		why  attest.Reason
 	}{
-		"debug policy":                   {debug, debug.collateral(t), "debug"},
-		"VCEK that AMD never signed":     {azure, with(azure, "milan-v2-azure.vcek-bad-legacy.der", "milan-2025-05-06.crl.der"), "chain signature"},
-		"another one":                    {azure, with(azure, "milan-v2-azure.vcek-bad-new.der", "milan-2025-05-06.crl.der"), "chain signature"},
-		"VCEK of another machine":        {azure, with(azure, "milan-v2-virtee.vcek.der", "milan-2025-05-06.crl.der"), "signature chip"},
-		"VCEK of another level":          {azure, with(azure, "milan-vcek-only.der", "milan-2025-05-06.crl.der"), "signature chip tcb"},
-		"VCEK of another line":           {azure, with(azure, "turin-vcek-only.der", "milan-2025-05-06.crl.der"), "signature chip tcb revocation"},
-		"no VCEK":                        {bare("milan-v4-gcp-novcek"), with(azure, "milan-2025-05-06.crl.der"), "chain signature"},
-		"no VCEK, version 5":             {bare("milan-v5-novcek"), nil, "chain signature"},
-		"no VCEK, version 2":             {bare("milan-v2-lit-novcek"), nil, "chain signature"},
-		"VLEK, after its year":           {at(aws, day(2026, 1, 15)), aws.collateral(t), "dates"},
-		"VLEK, and the VCEK's level":     {vector{name: "milan-v3-aws-vlek", leaf: "vlek", line: "Milan", at: mid2025}, aws.collateral(t), "vmpl"},
-		"no list":                        {azure, with(azure, "milan-v2-azure.vcek.der"), "revocation"},
-		"an old list":                    {azure, with(azure, "milan-v2-azure.vcek.der", "milan-2022-05-09.crl.der"), "revocation"},
-		"list of another line":           {azure, with(azure, "milan-v2-azure.vcek.der", "genoa-2024-10-23.crl.der"), "revocation"},
-		"list that is not yet":           {at(azure, day(2025, 1, 1)), azure.collateral(t), "revocation"},
-		"revoked intermediate":           {genoa, with(genoa, "genoa-v5.vcek.der", "genoa-ask-20001-revoked.der", "genoa-2024-10-23.crl.der"), "revocation"},
-		"revoked by a list of 2022":      {accept(genoa), with(genoa, "genoa-v5.vcek.der", "genoa-ask-20001-revoked.der", "genoa-2022-10-31.crl.der"), "revocation"},
-		"revoked, and no list":           {accept(genoa), with(genoa, "genoa-v5.vcek.der", "genoa-ask-20001-revoked.der"), "revocation"},
-		"certificate of a later day":     {at(accept(genoaAzure), day(2025, 6, 11)), with(genoaAzure, "genoa-v3-azure.vcek.der"), "dates"},
-		"VCEK given as a list":           {azure, attest.Collateral{attesttest.CRL(file(t, "milan-v2-azure.vcek.der"))}, "chain signature"},
-		"intermediate of another's line": {azure, with(azure, "milan-v2-azure.vcek.der", "genoa-ask-20001-revoked.der", "milan-2025-05-06.crl.der"), ""},
-		"two lists, one of them old":     {azure, with(azure, "milan-v2-azure.vcek.der", "milan-2022-05-09.crl.der", "milan-2025-05-06.crl.der"), ""},
-		"lists of their own time":        {at(vectors[2], day(2022, 12, 1)), with(vectors[2], "milan-v2-enarx.vcek.der", "genoa-2022-10-31.crl.der", "milan-2022-05-09.crl.der"), ""},
-		"lists of two lines":             {azure, with(azure, "milan-v2-azure.vcek.der", "genoa-2024-10-23.crl.der", "milan-2025-05-06.crl.der"), ""},
-		"an old list, accepted":          {accept(azure), with(azure, "milan-v2-azure.vcek.der", "milan-2022-05-09.crl.der"), ""},
+		"debug policy":                   {debug, debug.collateral(t), "debug", attest.ReasonDebug},
+		"VCEK that AMD never signed":     {azure, with(azure, "milan-v2-azure.vcek-bad-legacy.der", "milan-2025-05-06.crl.der"), "chain signature", attest.ReasonChain},
+		"another one":                    {azure, with(azure, "milan-v2-azure.vcek-bad-new.der", "milan-2025-05-06.crl.der"), "chain signature", attest.ReasonChain},
+		"VCEK of another machine":        {azure, with(azure, "milan-v2-virtee.vcek.der", "milan-2025-05-06.crl.der"), "signature chip", attest.ReasonSignature},
+		"VCEK of another level":          {azure, with(azure, "milan-vcek-only.der", "milan-2025-05-06.crl.der"), "signature chip tcb", attest.ReasonSignature},
+		"VCEK of another line":           {azure, with(azure, "turin-vcek-only.der", "milan-2025-05-06.crl.der"), "signature chip tcb revocation", attest.ReasonSignature},
+		"no VCEK":                        {bare("milan-v4-gcp-novcek"), with(azure, "milan-2025-05-06.crl.der"), "chain signature", attest.ReasonChain},
+		"no VCEK, version 5":             {bare("milan-v5-novcek"), nil, "chain signature", attest.ReasonChain},
+		"no VCEK, version 2":             {bare("milan-v2-lit-novcek"), nil, "chain signature", attest.ReasonChain},
+		"VLEK, after its year":           {at(aws, day(2026, 1, 15)), aws.collateral(t), "dates", attest.ReasonCertExpired},
+		"VLEK, and the VCEK's level":     {vector{name: "milan-v3-aws-vlek", leaf: "vlek", line: "Milan", at: mid2025}, aws.collateral(t), "vmpl", attest.ReasonVMPL},
+		"no list":                        {azure, with(azure, "milan-v2-azure.vcek.der"), "revocation", attest.ReasonListMissing},
+		"an old list":                    {azure, with(azure, "milan-v2-azure.vcek.der", "milan-2022-05-09.crl.der"), "revocation", attest.ReasonListExpired},
+		"list of another line":           {azure, with(azure, "milan-v2-azure.vcek.der", "genoa-2024-10-23.crl.der"), "revocation", attest.ReasonListForeign},
+		"list that is not yet":           {at(azure, day(2025, 1, 1)), azure.collateral(t), "revocation", attest.ReasonListNotYetValid},
+		"revoked intermediate":           {genoa, with(genoa, "genoa-v5.vcek.der", "genoa-ask-20001-revoked.der", "genoa-2024-10-23.crl.der"), "revocation", attest.ReasonRevoked},
+		"revoked by a list of 2022":      {accept(genoa), with(genoa, "genoa-v5.vcek.der", "genoa-ask-20001-revoked.der", "genoa-2022-10-31.crl.der"), "revocation", attest.ReasonRevoked},
+		"revoked, and no list":           {accept(genoa), with(genoa, "genoa-v5.vcek.der", "genoa-ask-20001-revoked.der"), "revocation", attest.ReasonListMissing},
+		"certificate of a later day":     {at(accept(genoaAzure), day(2025, 6, 11)), with(genoaAzure, "genoa-v3-azure.vcek.der"), "dates", attest.ReasonCertNotYetValid},
+		"VCEK given as a list":           {azure, attest.Collateral{attesttest.CRL(file(t, "milan-v2-azure.vcek.der"))}, "chain signature", attest.ReasonChain},
+		"intermediate of another's line": {azure, with(azure, "milan-v2-azure.vcek.der", "genoa-ask-20001-revoked.der", "milan-2025-05-06.crl.der"), "", ""},
+		"two lists, one of them old":     {azure, with(azure, "milan-v2-azure.vcek.der", "milan-2022-05-09.crl.der", "milan-2025-05-06.crl.der"), "", ""},
+		"lists of their own time":        {at(vectors[2], day(2022, 12, 1)), with(vectors[2], "milan-v2-enarx.vcek.der", "genoa-2022-10-31.crl.der", "milan-2022-05-09.crl.der"), "", ""},
+		"lists of two lines":             {azure, with(azure, "milan-v2-azure.vcek.der", "genoa-2024-10-23.crl.der", "milan-2025-05-06.crl.der"), "", ""},
+		"an old list, accepted":          {accept(azure), with(azure, "milan-v2-azure.vcek.der", "milan-2022-05-09.crl.der"), "", ""},
 	} {
 		ev := x.x.evidence(t)
 		claims, v := New(x.x.options()).Verify(ev, x.col, attesttest.ExpectedOf(ev.Value), x.x.at)
 		if failed(v) != x.want || (claims != nil) != (x.want == "") {
 			t.Errorf("%s: failed %q, expected %q: %v", name, failed(v), x.want, v.Err())
 		}
-		for _, r := range v {
-			if r.Outcome == attest.Fail && (r.Seen == "" || r.Expected == "" || r.Source == "" || r.Todo == "") {
-				t.Errorf("%s: a failed row that does not say everything: %+v", name, r)
-			}
+		if v.Reason() != x.why {
+			t.Errorf("%s: reason %q, expected %q: %v", name, v.Reason(), x.why, v.Err())
 		}
+		verdicttest.Check(t, v)
 	}
 	for _, name := range []string{"milan-v2-lit-novcek.report-badsig.bin", "milan-v2-lit-novcek.report-truncated.bin"} {
 		ev := attest.Evidence{MediaType: attest.MediaTypeSNP, Value: file(t, name)}

@@ -138,17 +138,17 @@ func checkAttributes(a *dcap.Appraisal, td *dcap.TDReport) {
 	const ours = "rule of this verifier"
 	attr := td.Attributes()
 	seen := "TD attributes " + hex.EncodeToString(td.TDAttributes[:]) + " (" + attributeNames(attr) + ")"
-	a.Check(attr&attrUntrusted == 0, "debug", seen, "no debugging or profiling by the host (bits 0 to 7 clear)", ours,
+	a.Check(attr&attrUntrusted == 0, attest.ReasonDebug, "debug", seen, "no debugging or profiling by the host (bits 0 to 7 clear)", ours,
 		"the host can see into this Keep; do not use it")
 	service := "TD report 1.0, which names no service TD"
 	if td.V15 {
 		service = "MR_SERVICETD " + hex.EncodeToString(td.MRServiceTD[:])
 	}
-	a.Check(attr&attrMigratable == 0 && td.MRServiceTD == [48]byte{}, "migration", seen+", "+service,
+	a.Check(attr&attrMigratable == 0 && td.MRServiceTD == [48]byte{}, attest.ReasonMigration, "migration", seen+", "+service,
 		"not migratable (bit 29 clear) and no service TD bound", ours, "another TD may move this Keep's memory; do not use it")
-	a.Check(attr&attrSEPTVEOff != 0, "sept-ve", seen, "SEPT_VE_DISABLE (bit 28 set)", ours,
+	a.Check(attr&attrSEPTVEOff != 0, attest.ReasonGuestPolicy, "sept-ve", seen, "SEPT_VE_DISABLE (bit 28 set)", ours,
 		"the host can disturb this Keep by taking pages away; the loader must start it with sept-ve-disable")
-	a.Check(attr&^uint64(attrKnown) == 0 && attr&attrTPA == 0, "attributes", seen, "only attributes that are known, and no provisioning agent", ours,
+	a.Check(attr&^uint64(attrKnown) == 0 && attr&attrTPA == 0, attest.ReasonGuestPolicy, "attributes", seen, "only attributes that are known, and no provisioning agent", ours,
 		"this verifier does not know what the attribute allows; do not use this Keep")
 }
 

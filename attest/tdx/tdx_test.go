@@ -16,6 +16,7 @@ import (
 	"github.com/enarx/enarx-go/attest"
 	"github.com/enarx/enarx-go/attest/attesttest"
 	"github.com/enarx/enarx-go/attest/attesttest/dcaptest"
+	"github.com/enarx/enarx-go/attest/attesttest/verdicttest"
 	"github.com/enarx/enarx-go/attest/internal/dcap"
 )
 
@@ -63,6 +64,7 @@ func TestGoodTD(t *testing.T) {
 		exp := expected()
 		exp.MinTCB = map[string]uint64{"tdx03": 6}
 		c, verdict := under(v, Options{}).Verify(evidence(set.Quote), set.Collateral, exp, dcaptest.Made)
+		verdicttest.Check(t, verdict)
 		if c == nil {
 			t.Fatalf("%s: %v", name, verdict.Err())
 		}
@@ -90,6 +92,12 @@ func TestGoodTD(t *testing.T) {
 			t.Errorf("%s: a throw-away root is accepted in production: %q", name, failures(verdict))
 		}
 	}
+}
+
+// reasons of the rows that this package makes.
+var reasons = map[string]attest.Reason{
+	"": "", "debug": attest.ReasonDebug, "migration": attest.ReasonMigration, "sept-ve": attest.ReasonGuestPolicy, "attributes": attest.ReasonGuestPolicy,
+	"measurement": attest.ReasonMeasurement, "host-data": attest.ReasonHostData, "report-data": attest.ReasonReportData,
 }
 
 func TestRefused(t *testing.T) {
@@ -125,8 +133,8 @@ func TestRefused(t *testing.T) {
 	} {
 		set := v.Make(x.s)
 		c, verdict := under(v, Options{}).Verify(evidence(set.Quote), set.Collateral, expected(), dcaptest.Made)
-		if failures(verdict) != x.fails || (c != nil) != (x.fails == "") {
-			t.Errorf("%s: failed rows %q, expected %q: %v", x.name, failures(verdict), x.fails, verdict.Err())
+		if failures(verdict) != x.fails || verdict.Reason() != reasons[x.fails] || (c != nil) != (x.fails == "") {
+			t.Errorf("%s: failed rows %q for %q, expected %q: %v", x.name, failures(verdict), verdict.Reason(), x.fails, verdict.Err())
 		}
 		if r := row(verdict, x.fails); x.fails != "" && r.Todo == "" {
 			t.Errorf("%s: nothing to do", x.name)
@@ -156,6 +164,7 @@ func TestExpectations(t *testing.T) {
 		exp := expected()
 		x.edit(&exp)
 		c, verdict := under(v, Options{}).Verify(evidence(set.Quote), set.Collateral, exp, dcaptest.Made)
+		verdicttest.Check(t, verdict)
 		if c != nil || failures(verdict) != x.fails {
 			t.Errorf("%s: failed rows %q, expected %q", x.name, failures(verdict), x.fails)
 		}
@@ -315,6 +324,7 @@ func TestRealTDs(t *testing.T) {
 		}
 		exp := attest.Expected{ReportData: q.TD.ReportData}
 		claims, verdict := New(Options{}).Verify(evidence(quote), col, exp, at)
+		verdicttest.Check(t, verdict)
 		if claims != nil || failures(verdict) != x.fails {
 			t.Errorf("%s: failed rows %q, expected %q", x.name, failures(verdict), x.fails)
 		}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/attest/internal/fault"
 	"github.com/enarx/enarx-go/internal/claims"
 )
 
@@ -49,12 +50,6 @@ type Appraisal struct {
 	qeStatus Status
 	qeNotes  []string // advisories of the quoting enclave's level
 	validity []validity
-}
-
-// validity is the time in which one of the things that count is valid.
-type validity struct {
-	name     string
-	from, to time.Time
 }
 
 // Appraise checks everything about a quote that does not depend on what runs
@@ -99,7 +94,7 @@ func (a *Appraisal) Finish(c attest.Claims) (*attest.Claims, attest.Verdict) {
 	for _, name := range required {
 		// Unreachable unless a check forgets its row; then it must not pass.
 		if !made[a.Rows.platform+"."+name] && a.list.OK() {
-			a.Check(false, name, "not checked", "a check that every appraisal makes", ours, "report this as a defect of the verifier")
+			a.Check(false, attest.ReasonUnchecked, name, "not checked", "a check that every appraisal makes", ours, "report this as a defect of the verifier")
 		}
 	}
 	if !a.list.OK() || a.chain == nil || a.platform == nil || a.info == nil || a.identity == nil {
@@ -116,20 +111,20 @@ func (a *Appraisal) Finish(c attest.Claims) (*attest.Claims, attest.Verdict) {
 func (a *Appraisal) format(ev attest.Evidence) bool {
 	want := fmt.Sprintf("a quote of %v, ECDSA P-256, version 3 to 5, with at most zeroes after it", a.p.TEE)
 	if ev.MediaType != a.p.MediaType {
-		return a.Check(false, "format", "evidence of type "+shown(ev.MediaType), a.p.MediaType, ours, "ask for the platform that the Keep runs on")
+		return a.Check(false, attest.ReasonPlatform, "format", "evidence of type "+shown(ev.MediaType), a.p.MediaType, ours, "ask for the platform that the Keep runs on")
 	}
 	const todo = "the evidence is damaged or forged; do not use this Keep"
 	q, err := ParseQuote(ev.Value)
 	if err != nil {
-		return a.Check(false, "format", err.Error(), want, specQuote, todo)
+		return a.Check(false, fault.Reason(err, attest.ReasonFormat), "format", err.Error(), want, specQuote, todo)
 	}
 	if q.TEE != a.p.TEE {
-		return a.Check(false, "format", fmt.Sprintf("a quote of %v", q.TEE), want, specQuote, "ask for the platform that the Keep runs on")
+		return a.Check(false, attest.ReasonPlatform, "format", fmt.Sprintf("a quote of %v", q.TEE), want, specQuote, "ask for the platform that the Keep runs on")
 	}
 	a.quote = q
 	// The appraisal goes on with foreign bytes after the quote, so that the
 	// verdict also says what is true of the quote itself; it cannot pass.
-	a.Check(allZero(q.Trailing), "format", fmt.Sprintf("version %d, %d bytes after it", q.Version, len(q.Trailing)), want, specQuote,
+	a.Check(allZero(q.Trailing), attest.ReasonTrailingBytes, "format", fmt.Sprintf("version %d, %d bytes after it", q.Version, len(q.Trailing)), want, specQuote,
 		"cut off what follows the quote; nobody signed it")
 	return true
 }
@@ -148,18 +143,16 @@ func (a *Appraisal) checkChain() {
 		p, err = parsePlatform(c.pck)
 	}
 	if err != nil {
-		a.Check(false, "chain", err.Error(), want, a.p.Root.source, todo)
+		a.Check(false, fault.Reason(err, attest.ReasonChain), "chain", err.Error(), want, a.p.Root.source, todo)
 		return
 	}
 	a.chain, a.platform = c, p
-	a.Check(true, "chain", fmt.Sprintf("PCK certificate of FMSPC %x, PCEID %x; %s", p.fmspc, p.pceID, shown(c.ca.Subject.CommonName)), want, a.p.Root.source, "")
-	for _, cert := range append([]*x509.Certificate{c.pck, c.ca}, c.roots...) {
-		a.addCertDates(cert)
+	a.Check(true, "", "chain", fmt.Sprintf("PCK certificate of FMSPC %x, PCEID %x; %s", p.fmspc, p.pceID, shown(c.ca.Subject.CommonName)), want, a.p.Root.source, "")
+	a.addCertDates(c.pck)
+	a.addCertDates(c.ca)
+	if root := c.root(a.at); root != nil {
+		a.addCertDates(root)
 	}
-}
-
-func (a *Appraisal) addCertDates(c *x509.Certificate) {
-	a.validity = append(a.validity, validity{"the certificate of " + shown(c.Subject.CommonName), c.NotBefore, c.NotAfter})
 }
 
 // checkRevocation asks both lists: the root's for the intermediate and the TCB
@@ -169,7 +162,7 @@ func (a *Appraisal) checkRevocation() {
 	const todo = "get current revocation lists from Intel; if a certificate is revoked, do not use this host"
 	const source = "Intel's revocation lists"
 	if a.chain == nil {
-		a.Check(false, "revocation", "no proven chain", want, source, "see the row of the chain")
+		a.Check(false, attest.ReasonUnchecked, "revocation", "no proven chain", want, source, "see the row of the chain")
 		return
 	}
 	err := a.in.crlErr
@@ -177,39 +170,59 @@ func (a *Appraisal) checkRevocation() {
 		err = a.askLists()
 	}
 	if err != nil {
-		a.Check(false, "revocation", err.Error(), want, source, todo)
+		a.Check(false, fault.Reason(err, attest.ReasonListForeign), "revocation", err.Error(), want, source, todo)
 		return
 	}
-	a.Check(true, "revocation", "none revoked", want, source, "")
+	a.Check(true, "", "revocation", "none revoked", want, source, "")
 }
 
 func (a *Appraisal) askLists() error {
 	c := a.chain
-	rootList, err := findCRL(a.in.crls, c.ca.RawIssuer, a.p.Root.key, a.p.Cache)
+	rootLists, err := ofIssuer(a.in.crls, c.ca.RawIssuer, a.p.Root.key, a.p.Cache)
 	if err != nil {
-		return fmt.Errorf("revocation list of the root: %w", err)
+		return a.noList("the root", err)
 	}
-	caList, err := findCRL(a.in.crls, c.ca.RawSubject, publicKey(c.ca), a.p.Cache)
+	caLists, err := ofIssuer(a.in.crls, c.ca.RawSubject, publicKey(c.ca), a.p.Cache)
 	if err != nil {
-		return fmt.Errorf("revocation list of %s: %w", shown(c.ca.Subject.CommonName), err)
+		return a.noList(shown(c.ca.Subject.CommonName), err)
 	}
+	rootList, caList := newest(rootLists, a.at), newest(caLists, a.at)
 	a.validity = append(a.validity,
-		validity{"the revocation list of the root", rootList.ThisUpdate, rootList.NextUpdate},
-		validity{"the revocation list of the intermediate", caList.ThisUpdate, caList.NextUpdate})
+		listDates("the revocation list of the root", rootList.ThisUpdate, rootList.NextUpdate),
+		listDates("the revocation list of the intermediate", caList.ThisUpdate, caList.NextUpdate))
 	for _, cert := range append([]*x509.Certificate{c.ca}, c.signers...) {
-		if revoked(rootList, cert) {
-			return fmt.Errorf("certificate of %s, serial number %x, is revoked", shown(cert.Subject.CommonName), cert.SerialNumber)
+		if revoked(rootLists, cert) {
+			return fault.New(attest.ReasonRevoked, "certificate of %s, serial number %x, is revoked", shown(cert.Subject.CommonName), cert.SerialNumber)
 		}
 	}
-	if revoked(caList, c.pck) {
-		return fmt.Errorf("PCK certificate, serial number %x, is revoked", c.pck.SerialNumber)
+	if revoked(caLists, c.pck) {
+		return fault.New(attest.ReasonRevoked, "PCK certificate, serial number %x, is revoked", c.pck.SerialNumber)
 	}
-	for _, l := range a.in.crls {
-		if !bytes.Equal(l.RawIssuer, c.ca.RawIssuer) && !bytes.Equal(l.RawIssuer, c.ca.RawSubject) {
-			a.NotChecked("collateral", "revocation list of "+shown(l.Issuer.CommonName))
-		}
+	for _, l := range a.otherLists() {
+		a.NotChecked("collateral", "revocation list of "+shown(l.Issuer.CommonName))
 	}
 	return nil
+}
+
+// otherLists are those that are neither of the root nor of the intermediate.
+func (a *Appraisal) otherLists() (others []*x509.RevocationList) {
+	c := a.chain
+	for _, l := range a.in.crls {
+		if !bytes.Equal(l.RawIssuer, c.ca.RawIssuer) && !bytes.Equal(l.RawIssuer, c.ca.RawSubject) {
+			others = append(others, l)
+		}
+	}
+	return others
+}
+
+// noList says of whom no list could be used. One of somebody else in its place
+// is another mistake than none.
+func (a *Appraisal) noList(whose string, err error) error {
+	others := a.otherLists()
+	if fault.Reason(err, "") == attest.ReasonListMissing && len(others) > 0 {
+		return fault.New(attest.ReasonListForeign, "revocation list of %s: %w, but there is one of %s", whose, err, shown(others[0].Issuer.CommonName))
+	}
+	return fmt.Errorf("revocation list of %s: %w", whose, err)
 }
 
 // checkSignatures follows the three links from the PCK to the quote.
@@ -217,22 +230,22 @@ func (a *Appraisal) checkSignatures() {
 	q := a.quote
 	const forged = "the evidence is forged or the certificates are of another machine; do not use this Keep"
 	const noPCK = "no proven PCK certificate to check it with"
-	seen, ok := noPCK, false
+	seen, why, ok := noPCK, attest.ReasonUnchecked, false
 	if a.chain != nil {
 		if ok = a.p.Cache.verifyRaw(publicKey(a.chain.pck), q.qeReport, q.qeSig); ok {
 			seen = "good"
 		} else {
-			seen = "does not verify"
+			seen, why = "does not verify", attest.ReasonSignature
 		}
 	}
-	a.Check(ok, "qe-signature", seen, "ECDSA P-256 by the PCK over the quoting enclave's report", "the PCK certificate", forged)
+	a.Check(ok, why, "qe-signature", seen, "ECDSA P-256 by the PCK over the quoting enclave's report", "the PCK certificate", forged)
 
 	qe := q.QE()
 	digest := sha256.Sum256(append(bytes.Clone(q.key), q.qeAuth...))
 	bound := bytes.Equal(qe.ReportData[:32], digest[:]) && allZero(qe.ReportData[32:])
-	a.Check(bound, "attestation-key", fmt.Sprintf("report data %x", qe.ReportData[:32]), fmt.Sprintf("%x", digest), "SHA-256 of the attestation key and QE authentication data", forged)
+	a.Check(bound, attest.ReasonSignature, "attestation-key", fmt.Sprintf("report data %x", qe.ReportData[:32]), fmt.Sprintf("%x", digest), "SHA-256 of the attestation key and QE authentication data", forged)
 
-	seen = "no proven attestation key to check it with"
+	seen, why = "no proven attestation key to check it with", attest.ReasonUnchecked
 	good := false
 	if ok && bound {
 		key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), append([]byte{4}, q.key...))
@@ -240,99 +253,8 @@ func (a *Appraisal) checkSignatures() {
 		if good = err == nil && (*Cache)(nil).verifyRaw(key, q.signed, q.signature); good {
 			seen = "good"
 		} else {
-			seen = "does not verify"
+			seen, why = "does not verify", attest.ReasonSignature
 		}
 	}
-	a.Check(good, "signature", seen, "ECDSA P-256 by the attestation key over header and body", "the quoting enclave", forged)
-}
-
-// signedBody gives the body of a document that one of the TCB signers signed.
-// To find out which costs a check for each; there are two generations of them.
-func (a *Appraisal) signedBody(doc []byte, fault error, name string) ([]byte, error) {
-	switch {
-	case fault != nil:
-		return nil, fault
-	case doc == nil:
-		return nil, fmt.Errorf("missing")
-	case a.chain == nil || len(a.chain.signers) == 0:
-		return nil, fmt.Errorf("no proven certificate of %s to check it with", tcbSignerName)
-	}
-	d, err := splitDocument(doc, name)
-	if err != nil {
-		return nil, err
-	}
-	for _, signer := range a.chain.signers {
-		if a.p.Cache.verifyRaw(publicKey(signer), d.body, d.signature[:]) {
-			a.addCertDates(signer)
-			return d.body, nil
-		}
-	}
-	return nil, fmt.Errorf("not signed by %s", tcbSignerName)
-}
-
-const refresh = "get the present TCB info, QE identity and their certificates of this platform model from Intel"
-
-func (a *Appraisal) checkIdentity() {
-	const want = "signed by Intel, and the quoting enclave's report is as it says"
-	body, err := a.signedBody(a.in.identity, a.in.identityErr, "enclaveIdentity")
-	var id *qeIdentity
-	if err == nil {
-		id, err = parseQEIdentity(body, a.p.TEE)
-	}
-	if err != nil {
-		a.Check(false, "qe-identity", err.Error(), want, specPCS, refresh)
-		return
-	}
-	a.validity = append(a.validity, validity{"the QE identity", id.Issued, id.NextUpdate})
-	qe := a.quote.QE()
-	if err := id.match(&qe); err != nil {
-		a.Check(false, "qe-identity", err.Error(), want, specPCS, "another program than Intel's has signed this quote; do not use this Keep")
-		return
-	}
-	a.identity = id
-	a.qeStatus, a.qeNotes = level(id.Levels, qe.ISVSVN)
-	a.Check(true, "qe-identity", fmt.Sprintf("evaluation %d, issued %s, next update %s; ISVSVN %d is %s",
-		*id.Evaluation, stamp(id.Issued), stamp(id.NextUpdate), qe.ISVSVN, a.qeStatus), want, specPCS, "")
-}
-
-func (a *Appraisal) checkInfo() {
-	const want = "signed by Intel, of this platform model"
-	body, err := a.signedBody(a.in.tcbInfo, a.in.tcbInfoErr, "tcbInfo")
-	var t *tcbInfo
-	if err == nil {
-		t, err = parseTCBInfo(body, a.p.TEE)
-	}
-	if err == nil && (a.platform == nil || !bytes.Equal(t.FMSPC, a.platform.fmspc[:]) || !bytes.Equal(t.PCEID, a.platform.pceID[:])) {
-		err = fmt.Errorf("TCB info of FMSPC %x and PCEID %x, which are not those of the PCK certificate", []byte(t.FMSPC), []byte(t.PCEID))
-	}
-	if err != nil {
-		a.Check(false, "tcb-info", err.Error(), want, specPCS, refresh)
-		return
-	}
-	a.validity = append(a.validity, validity{"the TCB info", t.Issued, t.NextUpdate})
-	a.info = t
-	a.Check(true, "tcb-info", fmt.Sprintf("version %d, evaluation %d, issued %s, next update %s, FMSPC %x",
-		t.Version, *t.Evaluation, stamp(t.Issued), stamp(t.NextUpdate), []byte(t.FMSPC)), want, specPCS, "")
-}
-
-// checkDates holds everything that was used against the time of the appraisal.
-func (a *Appraisal) checkDates() {
-	const source = "time of the appraisal"
-	want := "all valid at " + stamp(a.at)
-	if len(a.validity) == 0 {
-		a.Check(false, "dates", "nothing proven that has dates", want, source, "see the rows before")
-		return
-	}
-	first := a.validity[0]
-	for _, v := range a.validity {
-		if a.at.Before(v.from) || a.at.After(v.to) {
-			a.Check(false, "dates", fmt.Sprintf("%s is valid from %s to %s", v.name, stamp(v.from), stamp(v.to)), want, source,
-				"check this machine's clock; if it is right, get current collateral from Intel")
-			return
-		}
-		if v.to.Before(first.to) {
-			first = v
-		}
-	}
-	a.Check(true, "dates", fmt.Sprintf("all valid; the first to end is %s at %s", first.name, stamp(first.to)), want, source, "")
+	a.Check(good, why, "signature", seen, "ECDSA P-256 by the attestation key over header and body", "the quoting enclave", forged)
 }

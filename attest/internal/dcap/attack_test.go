@@ -281,7 +281,7 @@ func TestLookalikeRoot(t *testing.T) {
 			seen string
 		}{
 			"list in place":   {replaced, "revocation", "not signed by the issuer it names"},
-			"list beside":     {append(slices.Clone(col), lookalike), "revocation", "two different lists"},
+			"list beside":     {append(slices.Clone(col), lookalike), "revocation", "not signed by the issuer it names"},
 			"root beside":     {append(slices.Clone(col), rootPEM), "chain", "a foreign root"},
 			"a signed number": {swap(col, attest.MediaTypeIntelTCBInfo, numbersAsInfo(t)), "tcb-info", "TCB info"},
 		} {
@@ -408,7 +408,13 @@ func TestCacheHoldsNoVerdict(t *testing.T) {
 func TestConverge(t *testing.T) {
 	all := []Status{UpToDate, SWHardeningNeeded, ConfigurationNeeded, ConfigurationAndSWHardeningNeeded, OutOfDate, OutOfDateConfigurationNeeded,
 		TDRelaunchAdvised, TDRelaunchAdvisedConfigurationNeeded, Revoked, NotSupported}
+	seen := map[attest.Reason]Status{}
 	for _, p := range all {
+		r := statusReason(p)
+		if other, twice := seen[r]; twice && r != attest.ReasonTCBRelaunch && p != UpToDate && other != UpToDate {
+			t.Errorf("%s and %s have the same reason %s", p, other, r)
+		}
+		seen[r] = p
 		for _, part := range []Status{UpToDate, OutOfDate, Revoked, NotSupported} {
 			got := converge(p, part)
 			want := p
@@ -426,17 +432,17 @@ func TestConverge(t *testing.T) {
 				t.Errorf("%s with a part %s: %s, expected %s", p, part, got, want)
 			}
 		}
-		if ok, _ := (Policy{}).accepts(p, nil); ok != (p == UpToDate) {
+		if ok, _ := (Policy{}).accepts(p, nil); (ok == "") != (p == UpToDate) {
 			t.Errorf("%s: the zero policy accepts it: %v", p, ok)
 		}
-		if ok, _ := (Policy{Statuses: all}).accepts(p, nil); ok == (p == Revoked || p == NotSupported) {
+		if ok, _ := (Policy{Statuses: all}).accepts(p, nil); (ok == "") == (p == Revoked || p == NotSupported) {
 			t.Errorf("%s: accepted by name: %v", p, ok)
 		}
 		if remedy(p) == "" {
 			t.Errorf("%s: no remedy", p)
 		}
 	}
-	if ok, _ := (Policy{Statuses: []Status{"Fine", ""}}).accepts("Fine", nil); ok {
+	if ok, _ := (Policy{Statuses: []Status{"Fine", ""}}).accepts("Fine", nil); ok == "" {
 		t.Error("an unknown status accepted by name")
 	}
 }

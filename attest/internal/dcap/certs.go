@@ -11,6 +11,10 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"time"
+
+	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/attest/internal/fault"
 )
 
 // Names that Intel's certificates have (PCK certificate and CRL profile
@@ -63,7 +67,7 @@ type pool struct {
 // add reads one certificate and sorts it by its name.
 func (p *pool) add(der []byte) error {
 	if len(der) > maxCertificate {
-		return fmt.Errorf("certificate of %d bytes, expected at most %d", len(der), maxCertificate)
+		return fault.New(attest.ReasonTooLarge, "certificate of %d bytes, expected at most %d", len(der), maxCertificate)
 	}
 	for _, list := range [][]*x509.Certificate{p.roots, p.cas, p.signers, p.pcks} {
 		if slices.ContainsFunc(list, func(c *x509.Certificate) bool { return bytes.Equal(c.Raw, der) }) {
@@ -71,7 +75,7 @@ func (p *pool) add(der []byte) error {
 		}
 	}
 	if p.n == maxCertificates {
-		return fmt.Errorf("more than %d different certificates", maxCertificates)
+		return fault.New(attest.ReasonTooLarge, "more than %d different certificates", maxCertificates)
 	}
 	p.n++
 	c, err := x509.ParseCertificate(der)
@@ -130,22 +134,37 @@ type chain struct {
 	roots   []*x509.Certificate
 }
 
+// root is the certificate of the root of which the dates count, nil if none was
+// given: the key is pinned, and it has several.
+func (c *chain) root(at time.Time) *x509.Certificate {
+	var best *x509.Certificate
+	for _, r := range c.roots {
+		if best == nil || fresher(at, r.NotBefore, r.NotAfter, best.NotBefore, best.NotAfter) {
+			best = r
+		}
+	}
+	return best
+}
+
 // link checks the signature of every certificate of the pool, also of those
 // that nothing needs: a foreign certificate among the collateral means that
 // something is wrong.
 func (p *pool) link(root Root, cache *Cache) (*chain, error) {
 	if root.key == nil {
-		return nil, fmt.Errorf("no root was given")
+		return nil, fault.New(attest.ReasonRoot, "no root was given")
 	}
 	for _, c := range p.roots {
 		if !bytes.Equal(c.RawSubject, c.RawIssuer) || !publicKey(c).Equal(root.key) {
-			return nil, fmt.Errorf("a foreign root of the name %s", shown(c.Subject.CommonName))
+			return nil, fault.New(attest.ReasonRoot, "a foreign root of the name %s", shown(c.Subject.CommonName))
 		}
 	}
 	for _, list := range [][]*x509.Certificate{p.roots, p.cas, p.signers} {
 		for _, c := range list {
-			if c.Issuer.CommonName != rootName || !cache.verifyASN1(root.key, c.RawTBSCertificate, c.Signature) {
-				return nil, fmt.Errorf("certificate of %s is not signed by the root", shown(c.Subject.CommonName))
+			if c.Issuer.CommonName != rootName {
+				return nil, fault.New(attest.ReasonRoot, "certificate of %s is of issuer %s, which is no root that counts", shown(c.Subject.CommonName), shown(c.Issuer.CommonName))
+			}
+			if !cache.verifyASN1(root.key, c.RawTBSCertificate, c.Signature) {
+				return nil, fault.New(attest.ReasonRoot, "certificate of %s is not signed by the root", shown(c.Subject.CommonName))
 			}
 		}
 	}

@@ -7,8 +7,10 @@ import (
 	"bytes"
 	"crypto/x509"
 	"fmt"
+	"slices"
 
 	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/attest/internal/fault"
 )
 
 // inputs is the collateral, sorted by kind. A kind that could not be read has
@@ -18,9 +20,9 @@ type inputs struct {
 	certErr     error
 	crls        []*x509.RevocationList
 	crlErr      error
-	tcbInfo     []byte
+	tcbInfos    [][]byte
 	tcbInfoErr  error
-	identity    []byte
+	identities  [][]byte
 	identityErr error
 	other       []string // what no check needs
 }
@@ -32,7 +34,7 @@ func sortInputs(q *Quote, col attest.Collateral) *inputs {
 		in.addPEM("the quote", q.certData)
 	}
 	if len(col) > maxEntries {
-		in.certErr = fmt.Errorf("%d entries of collateral, expected at most %d", len(col), maxEntries)
+		in.certErr = fault.New(attest.ReasonTooLarge, "%d entries of collateral, expected at most %d", len(col), maxEntries)
 		return in
 	}
 	for i, e := range col {
@@ -45,7 +47,7 @@ func (in *inputs) add(i int, e attest.Evidence) {
 	name := fmt.Sprintf("collateral entry %d", i)
 	var tooLong error
 	if len(e.Value) > maxEntry {
-		tooLong = fmt.Errorf("%s has %d bytes, expected at most %d", name, len(e.Value), maxEntry)
+		tooLong = fault.New(attest.ReasonTooLarge, "%s has %d bytes, expected at most %d", name, len(e.Value), maxEntry)
 	}
 	switch e.MediaType {
 	case attest.MediaTypeCertificate, attest.MediaTypePEMChain:
@@ -62,6 +64,9 @@ func (in *inputs) add(i int, e attest.Evidence) {
 			in.crlErr = tooLong
 			return
 		}
+		if slices.ContainsFunc(in.crls, func(l *x509.RevocationList) bool { return bytes.Equal(l.Raw, e.Value) }) {
+			return
+		}
 		l, err := parseCRL(e.Value)
 		if err != nil {
 			in.crlErr = fmt.Errorf("%s: %w", name, err)
@@ -69,24 +74,21 @@ func (in *inputs) add(i int, e attest.Evidence) {
 		}
 		in.crls = append(in.crls, l)
 	case attest.MediaTypeIntelTCBInfo:
-		setOnce(&in.tcbInfo, &in.tcbInfoErr, e.Value, tooLong)
+		addDocument(&in.tcbInfos, &in.tcbInfoErr, e.Value, tooLong)
 	case attest.MediaTypeIntelQEIdentity:
-		setOnce(&in.identity, &in.identityErr, e.Value, tooLong)
+		addDocument(&in.identities, &in.identityErr, e.Value, tooLong)
 	default:
 		in.other = append(in.other, fmt.Sprintf("entry %d of type %s", i, shown(e.MediaType)))
 	}
 }
 
-// setOnce takes a document of which there must be one: with two, it would be
-// the host who chooses which of them counts.
-func setOnce(to *[]byte, fault *error, value []byte, tooLong error) {
+// addDocument keeps a signed document, the same one once.
+func addDocument(to *[][]byte, failed *error, value []byte, tooLong error) {
 	switch {
 	case tooLong != nil:
-		*fault = tooLong
-	case *to != nil && !bytes.Equal(*to, value):
-		*fault = fmt.Errorf("two different ones in the collateral")
-	default:
-		*to = value
+		*failed = tooLong
+	case !slices.ContainsFunc(*to, func(b []byte) bool { return bytes.Equal(b, value) }):
+		*to = append(*to, value)
 	}
 }
 

@@ -4,15 +4,18 @@
 package dcap
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/enarx/enarx-go/attest"
 )
 
 // checkLevel judges the platform's TCB: Intel's status and the floor.
 func (a *Appraisal) checkLevel(minTCB map[string]uint64) {
 	if a.info == nil || a.platform == nil {
-		a.Check(false, "tcb", "no TCB info to compare with", a.p.Policy.String(), specPCS, "see the row of the TCB info")
+		a.Check(false, attest.ReasonUnchecked, "tcb", "no TCB info to compare with", a.p.Policy.String(), specPCS, "see the row of the TCB info")
 		return
 	}
 	td := a.quote.TD
@@ -53,16 +56,16 @@ func advisoryText(notes []string) string {
 }
 
 func (a *Appraisal) judge(status Status, notes []string, seen string) {
-	ok, why := a.p.Policy.accepts(status, notes)
+	reason, why := a.p.Policy.accepts(status, notes)
 	switch {
-	case !ok:
-		a.Check(false, "tcb", seen, a.p.Policy.String(), specPCS, why+"; "+remedy(status))
+	case reason != "":
+		a.Check(false, reason, "tcb", seen, a.p.Policy.String(), specPCS, why+"; "+remedy(status))
 	case a.identity == nil:
-		a.Check(false, "tcb", seen, a.p.Policy.String(), specPCS, "see the row of the QE identity")
+		a.Check(false, attest.ReasonUnchecked, "tcb", seen, a.p.Policy.String(), specPCS, "see the row of the QE identity")
 	case status != UpToDate:
 		a.warn("tcb", seen, a.p.Policy.String(), "the policy of the relying party", remedy(status))
 	default:
-		a.Check(true, "tcb", seen, a.p.Policy.String(), specPCS, "")
+		a.Check(true, "", "tcb", seen, a.p.Policy.String(), specPCS, "")
 	}
 }
 
@@ -91,10 +94,14 @@ func (a *Appraisal) checkModule(td *TDReport) {
 	}
 	seen := fmt.Sprintf("version %d, SVN %d, MRSIGNERSEAM %x, SEAM attributes %x", version, td.TEETCBSVN[0], td.MRSignerSEAM, td.SEAMAttributes)
 	if want == nil {
-		a.Check(false, "module", seen, fmt.Sprintf("an identity TDX_%02X in the TCB info", version), specPCS, todo)
+		a.Check(false, attest.ReasonTCBUnknown, "module", seen, fmt.Sprintf("an identity TDX_%02X in the TCB info", version), specPCS, todo)
 		return
 	}
-	a.Check(want.fits(td), "module", seen, fmt.Sprintf("MRSIGNER %x, attributes %x under mask %x", []byte(want.MRSigner), []byte(want.Attributes), []byte(want.Mask)), specPCS, todo)
+	why := attest.ReasonGuestPolicy
+	if !bytes.Equal(want.MRSigner, td.MRSignerSEAM[:]) {
+		why = attest.ReasonSigner
+	}
+	a.Check(want.fits(td), why, "module", seen, fmt.Sprintf("MRSIGNER %x, attributes %x under mask %x", []byte(want.MRSigner), []byte(want.Attributes), []byte(want.Mask)), specPCS, todo)
 }
 
 // levels are the components of the TCB by name, as in the package comment.
@@ -128,7 +135,7 @@ func (a *Appraisal) checkFloor(floor map[string]uint64) {
 		}
 	}
 	slices.Sort(low)
-	a.Check(len(low) == 0, "tcb-floor", levelText(have), "at least "+levelText(floor), theParty,
+	a.Check(len(low) == 0, attest.ReasonTCBFloor, "tcb-floor", levelText(have), "at least "+levelText(floor), theParty,
 		"the host must update its firmware: too low or not known is "+shown(strings.Join(low, ", ")))
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"github.com/enarx/enarx-go/attest"
 	"github.com/enarx/enarx-go/attest/attesttest/dcaptest"
+	"github.com/enarx/enarx-go/attest/attesttest/verdicttest"
 )
 
 // made appraises a set of a throw-away vendor.
@@ -107,109 +108,111 @@ func TestMadeRefused(t *testing.T) {
 		})
 	}
 	for _, x := range []struct {
-		name, row, words string
-		s                dcaptest.Spec
+		name, row string
+		reason    attest.Reason
+		words     string
+		s         dcaptest.Spec
 	}{
-		{"trailing byte", "format", "1 bytes after", with(td, func(s *dcaptest.Spec) { s.Trailing = []byte{1} })},
-		{"trailing far away", "format", "", with(td, func(s *dcaptest.Spec) { s.Trailing = append(make([]byte, 3000), 1) })},
-		{"foreign vendor of the QE", "format", "vendor", with(td, func(s *dcaptest.Spec) { s.Header = func(b []byte) { b[12]++ } })},
-		{"attestation key type 3", "format", "key type 3", with(td, func(s *dcaptest.Spec) { s.Header = func(b []byte) { b[2] = 3 } })},
-		{"version 6", "format", "version 6", with(td, func(s *dcaptest.Spec) { s.Header = func(b []byte) { b[0] = 6 } })},
-		{"TD in version 3", "format", "version 3", with(td, func(s *dcaptest.Spec) { s.Header = func(b []byte) { b[0] = 3 } })},
-		{"unknown TEE", "format", "unknown TEE", with(td, func(s *dcaptest.Spec) { s.Header = func(b []byte) { b[4] = 0x82 } })},
-		{"body type 4", "format", "type 4", with(td15, func(s *dcaptest.Spec) { s.BodyType = 4 })},
-		{"certification data 1, short", "format", "type 1", with(td, func(s *dcaptest.Spec) { s.CertType, s.CertData = 1, make([]byte, 35) })},
-		{"certification data 9", "format", "type 9", with(td, func(s *dcaptest.Spec) { s.CertType = 9 })},
-		{"certification data 6 twice", "format", "type 6", with(td, func(s *dcaptest.Spec) { s.CertType = 6 })},
-		{"no PCK in the quote", "chain", "no PCK", with(td, func(s *dcaptest.Spec) { s.CertType, s.CertData = 7, []byte("manifest") })},
-		{"no certificate in PEM", "chain", "no certificate", with(td, func(s *dcaptest.Spec) { s.CertData = []byte{0} })},
-		{"text between PEM", "chain", "", with(td, func(s *dcaptest.Spec) { s.CertData = []byte("hello") })},
+		{"trailing byte", "format", attest.ReasonTrailingBytes, "1 bytes after", with(td, func(s *dcaptest.Spec) { s.Trailing = []byte{1} })},
+		{"trailing far away", "format", attest.ReasonTrailingBytes, "", with(td, func(s *dcaptest.Spec) { s.Trailing = append(make([]byte, 3000), 1) })},
+		{"foreign vendor of the QE", "format", attest.ReasonFormat, "vendor", with(td, func(s *dcaptest.Spec) { s.Header = func(b []byte) { b[12]++ } })},
+		{"attestation key type 3", "format", attest.ReasonFormat, "key type 3", with(td, func(s *dcaptest.Spec) { s.Header = func(b []byte) { b[2] = 3 } })},
+		{"version 6", "format", attest.ReasonFormat, "version 6", with(td, func(s *dcaptest.Spec) { s.Header = func(b []byte) { b[0] = 6 } })},
+		{"TD in version 3", "format", attest.ReasonFormat, "version 3", with(td, func(s *dcaptest.Spec) { s.Header = func(b []byte) { b[0] = 3 } })},
+		{"unknown TEE", "format", attest.ReasonFormat, "unknown TEE", with(td, func(s *dcaptest.Spec) { s.Header = func(b []byte) { b[4] = 0x82 } })},
+		{"body type 4", "format", attest.ReasonFormat, "type 4", with(td15, func(s *dcaptest.Spec) { s.BodyType = 4 })},
+		{"certification data 1, short", "format", attest.ReasonFormat, "type 1", with(td, func(s *dcaptest.Spec) { s.CertType, s.CertData = 1, make([]byte, 35) })},
+		{"certification data 9", "format", attest.ReasonFormat, "type 9", with(td, func(s *dcaptest.Spec) { s.CertType = 9 })},
+		{"certification data 6 twice", "format", attest.ReasonFormat, "type 6", with(td, func(s *dcaptest.Spec) { s.CertType = 6 })},
+		{"no PCK in the quote", "chain", attest.ReasonChain, "no PCK", with(td, func(s *dcaptest.Spec) { s.CertType, s.CertData = 7, []byte("manifest") })},
+		{"no certificate in PEM", "chain", attest.ReasonChain, "no certificate", with(td, func(s *dcaptest.Spec) { s.CertData = []byte{0} })},
+		{"text between PEM", "chain", attest.ReasonChain, "", with(td, func(s *dcaptest.Spec) { s.CertData = []byte("hello") })},
 
-		{"root by another key", "chain", "not signed by the root", key("root", other.Root)},
-		{"intermediate of another root", "chain", "not signed by the root", key("ca", other.Root)},
-		{"PCK of another intermediate", "chain", "not signed by any", key("pck", other.CA)},
-		{"PCK straight from the root", "chain", "not signed by any", key("pck", v.Root)},
-		{"TCB signer of another root", "chain", "not signed by the root", key("signer", other.Root)},
-		{"TCB signer of the intermediate", "chain", "not signed by the root", key("signer", v.CA)},
-		{"PCK that is an authority", "chain", "authority", cert("pck", func(c *x509.Certificate) {
+		{"root by another key", "chain", attest.ReasonRoot, "not signed by the root", key("root", other.Root)},
+		{"intermediate of another root", "chain", attest.ReasonRoot, "not signed by the root", key("ca", other.Root)},
+		{"PCK of another intermediate", "chain", attest.ReasonChain, "not signed by any", key("pck", other.CA)},
+		{"PCK straight from the root", "chain", attest.ReasonChain, "not signed by any", key("pck", v.Root)},
+		{"TCB signer of another root", "chain", attest.ReasonRoot, "not signed by the root", key("signer", other.Root)},
+		{"TCB signer of the intermediate", "chain", attest.ReasonRoot, "not signed by the root", key("signer", v.CA)},
+		{"PCK that is an authority", "chain", attest.ReasonChain, "authority", cert("pck", func(c *x509.Certificate) {
 			c.IsCA, c.KeyUsage = true, x509.KeyUsageCertSign|x509.KeyUsageCRLSign
 		})},
-		{"intermediate that is none", "chain", "authority: false", cert("ca", func(c *x509.Certificate) { c.IsCA, c.KeyUsage = false, x509.KeyUsageDigitalSignature })},
-		{"intermediate that may not sign", "chain", "may not sign", cert("ca", func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageDigitalSignature })},
-		{"PCK that may not sign", "chain", "may not sign", cert("pck", func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyEncipherment })},
-		{"unknown critical extension", "chain", "critical", cert("pck", func(c *x509.Certificate) {
+		{"intermediate that is none", "chain", attest.ReasonChain, "authority: false", cert("ca", func(c *x509.Certificate) { c.IsCA, c.KeyUsage = false, x509.KeyUsageDigitalSignature })},
+		{"intermediate that may not sign", "chain", attest.ReasonChain, "may not sign", cert("ca", func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageDigitalSignature })},
+		{"PCK that may not sign", "chain", attest.ReasonChain, "may not sign", cert("pck", func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyEncipherment })},
+		{"unknown critical extension", "chain", attest.ReasonChain, "critical", cert("pck", func(c *x509.Certificate) {
 			c.ExtraExtensions = append(c.ExtraExtensions, pkix.Extension{Id: asn1.ObjectIdentifier{1, 2, 3}, Critical: true, Value: []byte{5, 0}})
 		})},
-		{"PCK of a foreign name", "chain", "expected one of Intel's", cert("pck", func(c *x509.Certificate) { c.Subject.CommonName = "PCK" })},
-		{"PCK without the SGX extension", "chain", "SGX extension", cert("pck", func(c *x509.Certificate) { c.ExtraExtensions = nil })},
-		{"component of 256", "chain", "component 3", with(td, func(s *dcaptest.Spec) { s.Platform = func(p *dcaptest.Platform) { p.Components[2] = 256 } })},
-		{"negative component", "chain", "component 3", with(td, func(s *dcaptest.Spec) { s.Platform = func(p *dcaptest.Platform) { p.Components[2] = -1 } })},
-		{"PCESVN of 65536", "chain", "PCESVN", with(td, func(s *dcaptest.Spec) { s.Platform = func(p *dcaptest.Platform) { p.PCESVN = 65536 } })},
+		{"PCK of a foreign name", "chain", attest.ReasonChain, "expected one of Intel's", cert("pck", func(c *x509.Certificate) { c.Subject.CommonName = "PCK" })},
+		{"PCK without the SGX extension", "chain", attest.ReasonChain, "SGX extension", cert("pck", func(c *x509.Certificate) { c.ExtraExtensions = nil })},
+		{"component of 256", "chain", attest.ReasonChain, "component 3", with(td, func(s *dcaptest.Spec) { s.Platform = func(p *dcaptest.Platform) { p.Components[2] = 256 } })},
+		{"negative component", "chain", attest.ReasonChain, "component 3", with(td, func(s *dcaptest.Spec) { s.Platform = func(p *dcaptest.Platform) { p.Components[2] = -1 } })},
+		{"PCESVN of 65536", "chain", attest.ReasonChain, "PCESVN", with(td, func(s *dcaptest.Spec) { s.Platform = func(p *dcaptest.Platform) { p.PCESVN = 65536 } })},
 
-		{"revoked PCK", "revocation", "PCK certificate, serial number 4", revoke("ca-crl", 4)},
-		{"revoked intermediate", "revocation", "serial number 2, is revoked", revoke("root-crl", 2)},
-		{"revoked TCB signer", "revocation", "serial number 3, is revoked", revoke("root-crl", 3)},
-		{"root's list by another root", "revocation", "root: not signed", key("root-crl", other.Root)},
-		{"root's list by the intermediate", "revocation", "root: not signed", key("root-crl", v.CA)},
-		{"intermediate's list by the root", "revocation", "not signed", key("ca-crl", v.Root)},
-		{"list of changes only", "revocation", "critical", crl("ca-crl", func(l *x509.RevocationList) {
+		{"revoked PCK", "revocation", attest.ReasonRevoked, "PCK certificate, serial number 4", revoke("ca-crl", 4)},
+		{"revoked intermediate", "revocation", attest.ReasonRevoked, "serial number 2, is revoked", revoke("root-crl", 2)},
+		{"revoked TCB signer", "revocation", attest.ReasonRevoked, "serial number 3, is revoked", revoke("root-crl", 3)},
+		{"root's list by another root", "revocation", attest.ReasonListForeign, "root: not signed", key("root-crl", other.Root)},
+		{"root's list by the intermediate", "revocation", attest.ReasonListForeign, "root: not signed", key("root-crl", v.CA)},
+		{"intermediate's list by the root", "revocation", attest.ReasonListForeign, "not signed", key("ca-crl", v.Root)},
+		{"list of changes only", "revocation", attest.ReasonListFormat, "critical", crl("ca-crl", func(l *x509.RevocationList) {
 			l.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 27}, Critical: true, Value: []byte{2, 1, 1}}}
 		})},
-		{"entry with a critical extension", "revocation", "critical", crl("ca-crl", func(l *x509.RevocationList) {
+		{"entry with a critical extension", "revocation", attest.ReasonListFormat, "critical", crl("ca-crl", func(l *x509.RevocationList) {
 			l.RevokedCertificateEntries = []x509.RevocationListEntry{{SerialNumber: big.NewInt(99), RevocationTime: dcaptest.Made,
 				ExtraExtensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 29}, Critical: true, Value: []byte{48, 0}}}}}
 		})},
 
-		{"QE report by another PCK", "qe-signature", "does not verify", key("qe", other.PCK)},
-		{"another attestation key", "attestation-key", "", qe(dcaptest.EnclaveReportData, 0, 0, 0)},
-		{"something after the key's hash", "attestation-key", "", qe(dcaptest.EnclaveReportData+32, 1)},
-		{"quote by another key", "signature", "does not verify", key("quote", other.Attestation)},
-		{"quote by the PCK", "signature", "does not verify", key("quote", v.PCK)},
+		{"QE report by another PCK", "qe-signature", attest.ReasonSignature, "does not verify", key("qe", other.PCK)},
+		{"another attestation key", "attestation-key", attest.ReasonSignature, "", qe(dcaptest.EnclaveReportData, 0, 0, 0)},
+		{"something after the key's hash", "attestation-key", attest.ReasonSignature, "", qe(dcaptest.EnclaveReportData+32, 1)},
+		{"quote by another key", "signature", attest.ReasonSignature, "does not verify", key("quote", other.Attestation)},
+		{"quote by the PCK", "signature", attest.ReasonSignature, "does not verify", key("quote", v.PCK)},
 
-		{"TCB info by another signer", "tcb-info", "not signed", key("info", other.Signer)},
-		{"TCB info by the PCK", "tcb-info", "not signed", key("info", v.PCK)},
-		{"QE identity by the root", "qe-identity", "not signed", key("identity", v.Root)},
-		{"QE of another signer", "qe-identity", "MRSIGNER", qe(dcaptest.EnclaveSigner, 1)},
-		{"QE of another product", "qe-identity", "ISVPRODID 9", qe(dcaptest.EnclaveProdID, 9)},
-		{"QE with a debug bit", "qe-identity", "attributes", qe(dcaptest.EnclaveAttributes, 0x17)},
-		{"QE with a debug bit that the mask hides", "qe-identity", "debug", with(qe(dcaptest.EnclaveAttributes, 0x17), func(s *dcaptest.Spec) {
+		{"TCB info by another signer", "tcb-info", attest.ReasonCollateralSignature, "not signed", key("info", other.Signer)},
+		{"TCB info by the PCK", "tcb-info", attest.ReasonCollateralSignature, "not signed", key("info", v.PCK)},
+		{"QE identity by the root", "qe-identity", attest.ReasonCollateralSignature, "not signed", key("identity", v.Root)},
+		{"QE of another signer", "qe-identity", attest.ReasonQuotingEnclave, "MRSIGNER", qe(dcaptest.EnclaveSigner, 1)},
+		{"QE of another product", "qe-identity", attest.ReasonQuotingEnclave, "ISVPRODID 9", qe(dcaptest.EnclaveProdID, 9)},
+		{"QE with a debug bit", "qe-identity", attest.ReasonQuotingEnclave, "attributes", qe(dcaptest.EnclaveAttributes, 0x17)},
+		{"QE with a debug bit that the mask hides", "qe-identity", attest.ReasonQuotingEnclave, "debug", with(qe(dcaptest.EnclaveAttributes, 0x17), func(s *dcaptest.Spec) {
 			s.Identity = func(m map[string]any) {
 				m["attributesMask"] = strings.Repeat("00", 16)
 				m["attributes"] = strings.Repeat("00", 16)
 			}
 		})},
-		{"QE with a MISCSELECT", "qe-identity", "MISCSELECT", qe(16, 1)},
-		{"QE identity of SGX for TDX", "qe-identity", "QE", identity(func(m map[string]any) { m["id"] = "QE" })},
-		{"QE identity of version 1", "qe-identity", "version 1", identity(func(m map[string]any) { m["version"] = 1 })},
-		{"QE identity without levels", "qe-identity", "0 levels", identity(func(m map[string]any) { m["tcbLevels"] = []any{} })},
-		{"QE identity of an unknown status", "qe-identity", "status", identity(func(m map[string]any) {
+		{"QE with a MISCSELECT", "qe-identity", attest.ReasonQuotingEnclave, "MISCSELECT", qe(16, 1)},
+		{"QE identity of SGX for TDX", "qe-identity", attest.ReasonCollateralForeign, "QE", identity(func(m map[string]any) { m["id"] = "QE" })},
+		{"QE identity of version 1", "qe-identity", attest.ReasonCollateralFormat, "version 1", identity(func(m map[string]any) { m["version"] = 1 })},
+		{"QE identity without levels", "qe-identity", attest.ReasonCollateralFormat, "0 levels", identity(func(m map[string]any) { m["tcbLevels"] = []any{} })},
+		{"QE identity of an unknown status", "qe-identity", attest.ReasonCollateralFormat, "status", identity(func(m map[string]any) {
 			m["tcbLevels"].([]any)[0].(map[string]any)["tcbStatus"] = "Fine"
 		})},
-		{"QE identity without MRSIGNER", "qe-identity", "without", identity(func(m map[string]any) { delete(m, "mrsigner") })},
-		{"TCB info of SGX for TDX", "tcb-info", "expected version 3 of TDX", info(td, func(m map[string]any) { m["id"] = "SGX" })},
-		{"TCB info of TDX for SGX", "tcb-info", "expected version 3 of SGX", info(sgx, func(m map[string]any) { m["id"] = "TDX" })},
-		{"TCB info of version 2 for TDX", "tcb-info", "version 2", info(td, func(m map[string]any) { m["version"] = 2; delete(m, "id") })},
-		{"TCB info of version 4", "tcb-info", "version 4", info(sgx, func(m map[string]any) { m["version"] = 4 })},
-		{"TCB info of type 1", "tcb-info", "type 0", info(td, func(m map[string]any) { m["tcbType"] = 1 })},
-		{"another FMSPC", "tcb-info", "not those of the PCK", info(td, func(m map[string]any) { m["fmspc"] = "b0c06f000001" })},
-		{"another PCEID", "tcb-info", "not those of the PCK", info(td, func(m map[string]any) { m["pceId"] = "0001" })},
-		{"TCB info without levels", "tcb-info", "0 levels", info(td, func(m map[string]any) { m["tcbLevels"] = []any{} })},
-		{"TCB level of an unknown status", "tcb-info", "status", info(td, func(m map[string]any) { firstLevel(m)["tcbStatus"] = "Fine" })},
-		{"TCB level advised to relaunch", "tcb-info", "status", info(td, func(m map[string]any) { firstLevel(m)["tcbStatus"] = "TDRelaunchAdvised" })},
-		{"TCB level without a PCESVN", "tcb-info", "PCESVN", info(td, func(m map[string]any) { delete(firstLevel(m)["tcb"].(map[string]any), "pcesvn") })},
-		{"TCB level of 15 components", "tcb-info", "15 components", info(td, func(m map[string]any) {
+		{"QE identity without MRSIGNER", "qe-identity", attest.ReasonCollateralFormat, "without", identity(func(m map[string]any) { delete(m, "mrsigner") })},
+		{"TCB info of SGX for TDX", "tcb-info", attest.ReasonCollateralForeign, "expected one of TDX", info(td, func(m map[string]any) { m["id"] = "SGX" })},
+		{"TCB info of TDX for SGX", "tcb-info", attest.ReasonCollateralForeign, "expected one of SGX", info(sgx, func(m map[string]any) { m["id"] = "TDX" })},
+		{"TCB info of version 2 for TDX", "tcb-info", attest.ReasonCollateralForeign, "version 2", info(td, func(m map[string]any) { m["version"] = 2; delete(m, "id") })},
+		{"TCB info of version 4", "tcb-info", attest.ReasonCollateralFormat, "version 4", info(sgx, func(m map[string]any) { m["version"] = 4 })},
+		{"TCB info of type 1", "tcb-info", attest.ReasonCollateralFormat, "type 0", info(td, func(m map[string]any) { m["tcbType"] = 1 })},
+		{"another FMSPC", "tcb-info", attest.ReasonCollateralForeign, "not those of the PCK", info(td, func(m map[string]any) { m["fmspc"] = "b0c06f000001" })},
+		{"another PCEID", "tcb-info", attest.ReasonCollateralForeign, "not those of the PCK", info(td, func(m map[string]any) { m["pceId"] = "0001" })},
+		{"TCB info without levels", "tcb-info", attest.ReasonCollateralFormat, "0 levels", info(td, func(m map[string]any) { m["tcbLevels"] = []any{} })},
+		{"TCB level of an unknown status", "tcb-info", attest.ReasonCollateralFormat, "status", info(td, func(m map[string]any) { firstLevel(m)["tcbStatus"] = "Fine" })},
+		{"TCB level advised to relaunch", "tcb-info", attest.ReasonCollateralFormat, "status", info(td, func(m map[string]any) { firstLevel(m)["tcbStatus"] = "TDRelaunchAdvised" })},
+		{"TCB level without a PCESVN", "tcb-info", attest.ReasonCollateralFormat, "PCESVN", info(td, func(m map[string]any) { delete(firstLevel(m)["tcb"].(map[string]any), "pcesvn") })},
+		{"TCB level of 15 components", "tcb-info", attest.ReasonCollateralFormat, "15 components", info(td, func(m map[string]any) {
 			tcb := firstLevel(m)["tcb"].(map[string]any)
 			tcb["tdxtcbcomponents"] = tcb["tdxtcbcomponents"].([]any)[:15]
 		})},
-		{"TCB component without a number", "tcb-info", "without a number", info(td, func(m map[string]any) {
+		{"TCB component without a number", "tcb-info", attest.ReasonCollateralFormat, "without a number", info(td, func(m map[string]any) {
 			firstLevel(m)["tcb"].(map[string]any)["sgxtcbcomponents"].([]any)[4] = map[string]any{}
 		})},
-		{"TCB info without a module", "tcb-info", "TDX module", info(td, func(m map[string]any) { delete(m, "tdxModule") })},
+		{"TCB info without a module", "tcb-info", attest.ReasonCollateralFormat, "TDX module", info(td, func(m map[string]any) { delete(m, "tdxModule") })},
 
-		{"foreign TDX module", "module", "MRSIGNERSEAM", body(td, dcaptest.TDSignerSEAM, 1)},
-		{"TDX module with attributes", "module", "SEAM attributes", body(td, dcaptest.TDSEAMAttributes, 1)},
-		{"TDX module of an unknown version", "module", "version 2", body(td, dcaptest.TDSVN, 6, 2)},
-		{"TDX module 1.5 without identities", "module", "version 1", info(td, func(m map[string]any) { delete(m, "tdxModuleIdentities") })},
+		{"foreign TDX module", "module", attest.ReasonSigner, "MRSIGNERSEAM", body(td, dcaptest.TDSignerSEAM, 1)},
+		{"TDX module with attributes", "module", attest.ReasonGuestPolicy, "SEAM attributes", body(td, dcaptest.TDSEAMAttributes, 1)},
+		{"TDX module of an unknown version", "module", attest.ReasonTCBUnknown, "version 2", body(td, dcaptest.TDSVN, 6, 2)},
+		{"TDX module 1.5 without identities", "module", attest.ReasonTCBUnknown, "version 1", info(td, func(m map[string]any) { delete(m, "tdxModuleIdentities") })},
 	} {
 		ok, verdict := made(v, x.s, nil, dcaptest.Made, nil, t)
 		first, _, _ := strings.Cut(failures(verdict), " ")
@@ -217,11 +220,10 @@ func TestMadeRefused(t *testing.T) {
 		if ok || first != x.row || !strings.Contains(r.Seen, x.words) && !strings.Contains(r.Expected, x.words) {
 			t.Errorf("%s: failed rows %q, expected %q first; it says %q, expected %q", x.name, failures(verdict), x.row, r.Seen, x.words)
 		}
-		for _, r := range verdict {
-			if r.Outcome == attest.Fail && (r.Todo == "" || r.Seen == "" || r.Expected == "" || r.Source == "") {
-				t.Errorf("%s: row %s is silent: %+v", x.name, r.Check, r)
-			}
+		if verdict.Reason() != x.reason {
+			t.Errorf("%s: reason %q, expected %q", x.name, verdict.Reason(), x.reason)
 		}
+		verdicttest.Check(t, verdict)
 	}
 }
 
@@ -233,8 +235,9 @@ func firstLevel(m map[string]any) map[string]any {
 func TestMadeCollateral(t *testing.T) {
 	v, other := dcaptest.New(t), dcaptest.New(t)
 	foreign := other.Make(dcaptest.Spec{}).Collateral
-	older := v.Make(dcaptest.Spec{Info: func(m map[string]any) { m["tcbEvaluationDataNumber"] = 17 }}).Collateral
-	lists := v.Make(dcaptest.Spec{}).Collateral
+	revoking := v.Make(dcaptest.Spec{CRL: func(_ string, l *x509.RevocationList) {
+		l.RevokedCertificateEntries = []x509.RevocationListEntry{{SerialNumber: big.NewInt(4), RevocationTime: dcaptest.Made}}
+	}}).Collateral
 	drop := func(i int) func(*dcaptest.Set) {
 		return func(s *dcaptest.Set) { s.Collateral = append(s.Collateral[:i:i], s.Collateral[i+1:]...) }
 	}
@@ -246,39 +249,44 @@ func TestMadeCollateral(t *testing.T) {
 	}
 	for _, x := range []struct {
 		name, row string
+		reason    attest.Reason
 		edit      func(*dcaptest.Set)
 	}{
-		{"none", "revocation", func(s *dcaptest.Set) { s.Collateral = nil }},
-		{"no TCB signer", "qe-identity", drop(0)}, {"no root list", "revocation", drop(1)}, {"no PCK list", "revocation", drop(2)},
-		{"no TCB info", "tcb-info", drop(3)}, {"no QE identity", "qe-identity", drop(4)},
-		{"foreign signer", "chain", put(0, foreign[0])}, {"foreign root list", "revocation", put(1, foreign[1])},
-		{"foreign PCK list", "revocation", put(2, foreign[2])}, {"foreign TCB info", "tcb-info", put(3, foreign[3])},
-		{"foreign QE identity", "qe-identity", put(4, foreign[4])},
-		{"a foreign certificate more", "chain", more(foreign[0])},
-		{"a second PCK list", "revocation", more(lists[2])}, {"a second TCB info", "tcb-info", more(older[3])},
-		{"QE identity as TCB info", "tcb-info", func(s *dcaptest.Set) { s.Collateral[3].Value = s.Collateral[4].Value }},
-		{"TCB info in the frame of a QE identity", "qe-identity", func(s *dcaptest.Set) {
+		{"none", "revocation", attest.ReasonListMissing, func(s *dcaptest.Set) { s.Collateral = nil }},
+		{"no TCB signer", "qe-identity", attest.ReasonCollateralMissing, drop(0)}, {"no root list", "revocation", attest.ReasonListMissing, drop(1)}, {"no PCK list", "revocation", attest.ReasonListMissing, drop(2)},
+		{"no TCB info", "tcb-info", attest.ReasonCollateralMissing, drop(3)}, {"no QE identity", "qe-identity", attest.ReasonCollateralMissing, drop(4)},
+		{"foreign signer", "chain", attest.ReasonRoot, put(0, foreign[0])}, {"foreign root list", "revocation", attest.ReasonListForeign, put(1, foreign[1])},
+		{"foreign PCK list", "revocation", attest.ReasonListForeign, put(2, foreign[2])}, {"foreign TCB info", "tcb-info", attest.ReasonCollateralSignature, put(3, foreign[3])},
+		{"foreign QE identity", "qe-identity", attest.ReasonCollateralSignature, put(4, foreign[4])},
+		{"a foreign certificate more", "chain", attest.ReasonRoot, more(foreign[0])},
+		{"a second PCK list, of nobody's", "revocation", attest.ReasonListForeign, more(foreign[2])}, {"a second PCK list that revokes", "revocation", attest.ReasonRevoked, more(revoking[2])},
+		{"a second TCB info, of nobody's", "tcb-info", attest.ReasonCollateralSignature, more(foreign[3])},
+		{"lists of others only", "revocation", attest.ReasonListForeign, func(s *dcaptest.Set) {
+			s.Collateral[2] = attest.Evidence{MediaType: attest.MediaTypeCRL, Value: file(t, "tdx/collateral/50806f000000-2023-06/pck-platform.crl.der")}
+		}},
+		{"QE identity as TCB info", "tcb-info", attest.ReasonCollateralFormat, func(s *dcaptest.Set) { s.Collateral[3].Value = s.Collateral[4].Value }},
+		{"TCB info in the frame of a QE identity", "qe-identity", attest.ReasonCollateralFormat, func(s *dcaptest.Set) {
 			s.Collateral[4].Value = bytes.Replace(s.Collateral[3].Value, []byte("tcbInfo"), []byte("enclaveIdentity"), 1)
 		}},
-		{"QE identity in the frame of a TCB info", "tcb-info", func(s *dcaptest.Set) {
+		{"QE identity in the frame of a TCB info", "tcb-info", attest.ReasonCollateralFormat, func(s *dcaptest.Set) {
 			s.Collateral[3].Value = bytes.Replace(s.Collateral[4].Value, []byte("enclaveIdentity"), []byte("tcbInfo"), 1)
 		}},
-		{"upper-case signature", "tcb-info", func(s *dcaptest.Set) {
+		{"upper-case signature", "tcb-info", attest.ReasonCollateralFormat, func(s *dcaptest.Set) {
 			b := s.Collateral[3].Value
 			copy(b[len(b)-130:], bytes.ToUpper(b[len(b)-130:]))
 		}},
-		{"something after the TCB info", "tcb-info", func(s *dcaptest.Set) { s.Collateral[3].Value = append(s.Collateral[3].Value, ' ') }},
-		{"TCB info twice over", "tcb-info", func(s *dcaptest.Set) { s.Collateral[3].Value = bytes.Repeat(s.Collateral[3].Value, 2) }},
-		{"a huge TCB info", "tcb-info", func(s *dcaptest.Set) { s.Collateral[3].Value = make([]byte, maxEntry+1) }},
-		{"a huge list", "revocation", func(s *dcaptest.Set) { s.Collateral[2].Value = make([]byte, maxEntry+1) }},
-		{"a huge chain", "chain", func(s *dcaptest.Set) { s.Collateral[0].Value = make([]byte, maxEntry+1) }},
-		{"a cut list", "revocation", func(s *dcaptest.Set) { s.Collateral[2].Value = s.Collateral[2].Value[1:] }},
-		{"too many entries", "chain", func(s *dcaptest.Set) {
+		{"something after the TCB info", "tcb-info", attest.ReasonCollateralFormat, func(s *dcaptest.Set) { s.Collateral[3].Value = append(s.Collateral[3].Value, ' ') }},
+		{"TCB info twice over", "tcb-info", attest.ReasonCollateralSignature, func(s *dcaptest.Set) { s.Collateral[3].Value = bytes.Repeat(s.Collateral[3].Value, 2) }},
+		{"a huge TCB info", "tcb-info", attest.ReasonTooLarge, func(s *dcaptest.Set) { s.Collateral[3].Value = make([]byte, maxEntry+1) }},
+		{"a huge list", "revocation", attest.ReasonTooLarge, func(s *dcaptest.Set) { s.Collateral[2].Value = make([]byte, maxEntry+1) }},
+		{"a huge chain", "chain", attest.ReasonTooLarge, func(s *dcaptest.Set) { s.Collateral[0].Value = make([]byte, maxEntry+1) }},
+		{"a cut list", "revocation", attest.ReasonListFormat, func(s *dcaptest.Set) { s.Collateral[2].Value = s.Collateral[2].Value[1:] }},
+		{"too many entries", "chain", attest.ReasonTooLarge, func(s *dcaptest.Set) {
 			for range 1000 {
 				s.Collateral = append(s.Collateral, s.Collateral[0])
 			}
 		}},
-		{"too many certificates", "chain", func(s *dcaptest.Set) {
+		{"too many certificates", "chain", attest.ReasonTooLarge, func(s *dcaptest.Set) {
 			for range maxCertificates {
 				s.Collateral = append(s.Collateral, attest.Evidence{MediaType: attest.MediaTypePEMChain, Value: v.Make(dcaptest.Spec{}).Collateral[0].Value})
 			}
@@ -286,9 +294,10 @@ func TestMadeCollateral(t *testing.T) {
 	} {
 		ok, verdict := made(v, dcaptest.Spec{}, x.edit, dcaptest.Made, nil, t)
 		first, _, _ := strings.Cut(failures(verdict), " ")
-		if ok || first != x.row {
-			t.Errorf("%s: failed rows %q, expected %q first: %v", x.name, failures(verdict), x.row, verdict.Err())
+		if ok || first != x.row || verdict.Reason() != x.reason {
+			t.Errorf("%s: failed rows %q for %q, expected %q first for %q: %v", x.name, failures(verdict), verdict.Reason(), x.row, x.reason, verdict.Err())
 		}
+		verdicttest.Check(t, verdict)
 	}
 	for name, edit := range map[string]func(*dcaptest.Set){
 		"another order": func(s *dcaptest.Set) {
@@ -297,6 +306,7 @@ func TestMadeCollateral(t *testing.T) {
 			}
 		},
 		"the same twice": func(s *dcaptest.Set) { s.Collateral = append(s.Collateral, s.Collateral...) },
+		"a second list":  more(v.Make(dcaptest.Spec{}).Collateral[2]),
 		"line ends":      func(s *dcaptest.Set) { s.Collateral[3].Value = append(s.Collateral[3].Value, '\r', '\n') },
 		"something else": more(attest.Evidence{MediaType: "text/plain", Value: []byte("hello")}),
 	} {
@@ -348,7 +358,13 @@ func TestMadeDates(t *testing.T) {
 	// One part at a time is valid for a shorter time than the others.
 	from, to := dcaptest.Made.Add(-time.Hour), dcaptest.Made.Add(time.Hour)
 	cache := NewCache(1000)
-	for _, name := range []string{"root", "ca", "signer", "pck", "root-crl", "ca-crl", "info", "identity"} {
+	certificate := [2]attest.Reason{attest.ReasonCertNotYetValid, attest.ReasonCertExpired}
+	list := [2]attest.Reason{attest.ReasonListNotYetValid, attest.ReasonListExpired}
+	document := [2]attest.Reason{attest.ReasonCollateralNotYetValid, attest.ReasonCollateralExpired}
+	for name, reasons := range map[string][2]attest.Reason{
+		"root": certificate, "ca": certificate, "signer": certificate, "pck": certificate,
+		"root-crl": list, "ca-crl": list, "info": document, "identity": document,
+	} {
 		s := dcaptest.Spec{Valid: map[string][2]time.Time{name: {from, to}}}
 		set := v.Make(s)
 		p := params(TDX)
@@ -364,6 +380,15 @@ func TestMadeDates(t *testing.T) {
 			if ok != x.ok || !ok && failures(verdict) != "dates" {
 				t.Errorf("%s at %v: accepted %v, failed rows %q", name, x.at, ok, failures(verdict))
 			}
+			// At the zero time nothing is valid yet, certificates first of all.
+			why := reasons[1]
+			if x.at.Before(from) {
+				why = reasons[0]
+			}
+			if want := map[bool]attest.Reason{true: "", false: why}[x.ok]; verdict.Reason() != want && !x.at.IsZero() {
+				t.Errorf("%s at %v: reason %q, expected %q", name, x.at, verdict.Reason(), want)
+			}
+			verdicttest.Check(t, verdict)
 			if ok && !strings.Contains(row(verdict, "dates").Seen, stamp(to)) {
 				t.Errorf("%s: %q does not say when it ends", name, row(verdict, "dates").Seen)
 			}
@@ -386,7 +411,11 @@ func TestMadeStatuses(t *testing.T) {
 				p.Root, p.Policy = NewRoot(&v.Root.PublicKey, "the test"), policy
 				ok, verdict := appraise(p, set.Quote, set.Collateral, dcaptest.Made)
 				want := status == UpToDate || status != Revoked && len(policy.Advisories) == 1
-				if ok != want || !ok && failures(verdict) != "tcb" || !strings.HasPrefix(row(verdict, "tcb").Seen, string(status)+":") {
+				reason := statusReason(status)
+				if len(policy.Statuses) == 1 && status != Revoked {
+					reason = attest.ReasonAdvisory
+				}
+				if ok != want || !ok && (failures(verdict) != "tcb" || verdict.Reason() != reason) || !strings.HasPrefix(row(verdict, "tcb").Seen, string(status)+":") {
 					t.Errorf("%s, %s, policy %v: accepted %v, expected %v: %v", name, status, policy, ok, want, row(verdict, "tcb"))
 				}
 			}

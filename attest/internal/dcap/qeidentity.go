@@ -9,6 +9,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/attest/internal/fault"
 )
 
 // flagDebug is the attribute flag of an enclave that lets the host read and
@@ -44,7 +47,9 @@ func parseQEIdentity(body []byte, tee TEE) (*qeIdentity, error) {
 		want = "TD_QE"
 	}
 	switch {
-	case q.ID != want || q.Version != 2:
+	case q.Version == 2 && q.ID != want:
+		return nil, fault.New(attest.ReasonCollateralForeign, "QE identity of id %s, expected %s", shown(q.ID), want)
+	case q.Version != 2:
 		return nil, fmt.Errorf("QE identity version %d of id %s, expected version 2 of %s", q.Version, shown(q.ID), want)
 	case len(q.MiscSelect) != 4 || len(q.MiscMask) != 4 || len(q.Attributes) != 16 || len(q.AttrMask) != 16 ||
 		len(q.MRSigner) != 32 || q.ISVProdID == nil || q.Evaluation == nil:

@@ -8,6 +8,9 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+
+	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/attest/internal/fault"
 )
 
 // TEE is the kind of TEE that a quote is of, as its header says.
@@ -123,7 +126,7 @@ func (r *reader) sized(n uint32) []byte {
 // error here, see [Quote.Trailing].
 func ParseQuote(b []byte) (*Quote, error) {
 	if len(b) > maxQuote {
-		return nil, fmt.Errorf("quote of %d bytes, expected at most %d", len(b), maxQuote)
+		return nil, fault.New(attest.ReasonTooLarge, "quote of %d bytes, expected at most %d", len(b), maxQuote)
 	}
 	r := &reader{b: b}
 	q, body, err := parseHead(r)

@@ -30,11 +30,12 @@ type Rows struct {
 	list     attest.Verdict
 }
 
-// Check adds one row that passed or failed; todo is shown only if it failed.
-func (r *Rows) Check(ok bool, check, seen, expected, source, todo string) bool {
+// Check adds one row that passed or failed; why and todo are shown only if it
+// failed.
+func (r *Rows) Check(ok bool, why attest.Reason, check, seen, expected, source, todo string) bool {
 	row := attest.Row{Check: r.platform + "." + check, Seen: seen, Expected: expected, Source: source, Outcome: attest.Pass}
 	if !ok {
-		row.Outcome, row.Todo = attest.Fail, todo
+		row.Outcome, row.Reason, row.Todo = attest.Fail, why, todo
 	}
 	r.list = append(r.list, row)
 	return ok
@@ -80,11 +81,11 @@ func (r *Rows) Measurement(got []byte, detail string, refs []attest.ReferenceVal
 		}
 		n++
 		if len(got) != 0 && bytes.Equal(ref.Measurement, got) {
-			r.Check(true, "measurement", seen, "Keep release "+shown(ref.Release), shown(ref.Source), "")
+			r.Check(true, "", "measurement", seen, "Keep release "+shown(ref.Release), shown(ref.Source), "")
 			return
 		}
 	}
-	r.Check(false, "measurement", seen, fmt.Sprintf("one of %d reference values for %s", n, r.platform),
+	r.Check(false, attest.ReasonMeasurement, "measurement", seen, fmt.Sprintf("one of %d reference values for %s", n, r.platform),
 		"the reference values given", "this is not a Keep release you accept; name its reference values if you trust them")
 }
 
@@ -96,7 +97,7 @@ func (r *Rows) HostData(name string, field []byte, want [32]byte) {
 		return
 	}
 	ok := want != [32]byte{} && len(field) > len(want) && bytes.Equal(field[:len(want)], want[:]) && allZero(field[len(want):])
-	r.Check(ok, "host-data", seen, hex.EncodeToString(want[:])+" and zeroes",
+	r.Check(ok, attest.ReasonHostData, "host-data", seen, hex.EncodeToString(want[:])+" and zeroes",
 		"digest of the start configuration", "the Keep was started with another configuration than it says")
 }
 
@@ -106,7 +107,7 @@ func (r *Rows) ReportData(got, want [64]byte) {
 	if r.Waived(attest.WaiveReportData, want == [64]byte{}, "report-data", seen) {
 		return
 	}
-	r.Check(want != [64]byte{} && got == want, "report-data", seen, hex.EncodeToString(want[:]), session,
+	r.Check(want != [64]byte{} && got == want, attest.ReasonReportData, "report-data", seen, hex.EncodeToString(want[:]), session,
 		"the evidence was made for another session or another Keep; somebody may stand in between")
 }
 

@@ -3,7 +3,11 @@
 
 package dcap
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/enarx/enarx-go/attest"
+)
 
 // Status is what Intel says about a TCB level, in Intel's words (PCS API,
 // "TCB info"; TDX adds the two that advise to relaunch).
@@ -81,20 +85,42 @@ type Policy struct {
 	Advisories []string
 }
 
-// accepts says whether p takes a platform of status s, and otherwise why not.
-func (p Policy) accepts(s Status, advisories []string) (bool, string) {
+// accepts gives no reason if p takes a platform of status s, and otherwise why
+// not, for programs and for people.
+func (p Policy) accepts(s Status, advisories []string) (attest.Reason, string) {
 	if s == UpToDate {
-		return true, ""
+		return "", ""
 	}
 	if !acceptable(s) || !slices.Contains(p.Statuses, s) {
-		return false, "status " + string(s) + " is not accepted"
+		return statusReason(s), "status " + string(s) + " is not accepted"
 	}
 	for _, a := range advisories {
 		if !slices.Contains(p.Advisories, a) {
-			return false, "advisory " + shown(a) + " is not accepted"
+			return attest.ReasonAdvisory, "advisory " + shown(a) + " is not accepted"
 		}
 	}
-	return true, ""
+	return "", ""
+}
+
+// statusReason is the reason of a platform that is refused for its status.
+func statusReason(s Status) attest.Reason {
+	switch s {
+	case SWHardeningNeeded:
+		return attest.ReasonTCBSWHardening
+	case ConfigurationNeeded:
+		return attest.ReasonTCBConfiguration
+	case ConfigurationAndSWHardeningNeeded:
+		return attest.ReasonTCBConfigurationAndSW
+	case OutOfDate:
+		return attest.ReasonTCBOutOfDate
+	case OutOfDateConfigurationNeeded:
+		return attest.ReasonTCBOutOfDateConfiguration
+	case TDRelaunchAdvised, TDRelaunchAdvisedConfigurationNeeded:
+		return attest.ReasonTCBRelaunch
+	case Revoked:
+		return attest.ReasonTCBRevoked
+	}
+	return attest.ReasonTCBUnknown
 }
 
 // remedy is what to do about a status.

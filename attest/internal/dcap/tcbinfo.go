@@ -10,6 +10,9 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/attest/internal/fault"
 )
 
 // signedDocument is a body with Intel's signature of its exact bytes.
@@ -123,6 +126,8 @@ func parseTCBInfo(body []byte, tee TEE) (*tcbInfo, error) {
 		}
 	}
 	switch {
+	case len(t.FMSPC) == 6 && (t.Version == 3 && t.ID != want && t.ID != "" || t.Version == 2 && t.ID == "" && tee != SGX):
+		return nil, fault.New(attest.ReasonCollateralForeign, "TCB info of version %d and id %s, expected one of %s", t.Version, shown(t.ID), tee)
 	case t.ID != want || t.Version != 3 && want != "":
 		return nil, fmt.Errorf("TCB info version %d of id %s, expected version 3 of %s (or 2 for SGX)", t.Version, shown(t.ID), tee)
 	case len(t.FMSPC) != 6 || len(t.PCEID) != 2 || t.Type == nil || *t.Type != 0 || t.Evaluation == nil:

@@ -12,6 +12,9 @@ import (
 	"encoding/asn1"
 	"fmt"
 	"time"
+
+	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/attest/internal/fault"
 )
 
 // Extensions of a VCEK or VLEK (document 57230, X.509v3 extensions), all under
@@ -42,7 +45,7 @@ type endorsement struct {
 // parseCert reads one certificate within the limits.
 func parseCert(der []byte) (*x509.Certificate, error) {
 	if len(der) > maxCertificate {
-		return nil, fmt.Errorf("certificate of %d bytes, expected at most %d", len(der), maxCertificate)
+		return nil, fault.New(attest.ReasonTooLarge, "certificate of %d bytes, expected at most %d", len(der), maxCertificate)
 	}
 	c, err := x509.ParseCertificate(der)
 	if err != nil {
@@ -95,7 +98,7 @@ func leafKind(c *x509.Certificate) (uint8, error) {
 	case provider && !chip:
 		return KeyVLEK, nil
 	}
-	return KeyNone, fmt.Errorf("%s is neither VCEK nor VLEK: hardware id present: %v, provider present: %v", shown(c.Subject.CommonName), chip, provider)
+	return KeyNone, fault.New(attest.ReasonKey, "%s is neither VCEK nor VLEK: hardware id present: %v, provider present: %v", shown(c.Subject.CommonName), chip, provider)
 }
 
 // keyName names a signing key for people.
@@ -154,7 +157,7 @@ func readEndorsement(c *x509.Certificate, kind uint8, hasFMC bool) (*endorsement
 		return nil, err
 	}
 	if want := map[bool]uint8{false: 0, true: 1}[hasFMC]; version != want {
-		return nil, fmt.Errorf("certificate of structure version %d, expected %d for this product line", version, want)
+		return nil, fault.New(attest.ReasonKey, "certificate of structure version %d, expected %d for this product line", version, want)
 	}
 	if e.product, err = extensionText(c, "product name", OIDProduct); err != nil {
 		return nil, err
@@ -222,7 +225,7 @@ next:
 func leafKey(c *x509.Certificate) (*ecdsa.PublicKey, error) {
 	key, ok := c.PublicKey.(*ecdsa.PublicKey)
 	if !ok || key.Curve != elliptic.P384() {
-		return nil, fmt.Errorf("key of %s is not on P-384", shown(c.Subject.CommonName))
+		return nil, fault.New(attest.ReasonKey, "key of %s is not on P-384", shown(c.Subject.CommonName))
 	}
 	return key, nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/attest/internal/fault"
 )
 
 // Line is one product line: a root and what belongs below it.
@@ -66,17 +67,17 @@ func (v *verification) chain() {
 		err = v.link(leaf)
 	}
 	if err != nil {
-		v.row(false, "chain", err.Error(), want, v.p.RootSource, todo)
+		v.row(false, fault.Reason(err, attest.ReasonChain), "chain", err.Error(), want, v.p.RootSource, todo)
 		return
 	}
 	end, err := readEndorsement(leaf, v.report.SigningKey, v.line.HasFMC)
 	if err != nil {
 		v.line, v.ca = nil, nil
-		v.row(false, "chain", err.Error(), "the extensions of a "+keyName(v.report.SigningKey), specKDS, todo)
+		v.row(false, fault.Reason(err, attest.ReasonChain), "chain", err.Error(), "the extensions of a "+keyName(v.report.SigningKey), specKDS, todo)
 		return
 	}
 	v.leaf, v.end = leaf, end
-	v.row(true, "chain", shown(leaf.Subject.CommonName)+" of product "+shown(end.product)+", "+
+	v.row(true, "", "chain", shown(leaf.Subject.CommonName)+" of product "+shown(end.product)+", "+
 		shown(v.ca.Subject.CommonName)+", "+shown(v.line.Root.Subject.CommonName), want, v.p.RootSource, "")
 	v.dates(leaf, v.ca, v.line.Root)
 }
@@ -85,12 +86,16 @@ func (v *verification) dates(chain ...*x509.Certificate) {
 	const source, todo = "time of the appraisal", "check this machine's clock; if it is right, the host must fetch new certificates"
 	for _, c := range chain {
 		if !validAt(c, v.at) {
-			v.row(false, "dates", fmt.Sprintf("%s is valid from %s to %s", shown(c.Subject.CommonName), stamp(c.NotBefore), stamp(c.NotAfter)),
+			why := attest.ReasonCertExpired
+			if v.at.Before(c.NotBefore) {
+				why = attest.ReasonCertNotYetValid
+			}
+			v.row(false, why, "dates", fmt.Sprintf("%s is valid from %s to %s", shown(c.Subject.CommonName), stamp(c.NotBefore), stamp(c.NotAfter)),
 				"valid at "+stamp(v.at), source, todo)
 			return
 		}
 	}
-	v.row(true, "dates", "all certificates valid", "valid at "+stamp(v.at), source, "")
+	v.row(true, "", "dates", "all certificates valid", "valid at "+stamp(v.at), source, "")
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
@@ -100,7 +105,7 @@ func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 // only if it is a root already.
 func (v *verification) sortCollateral() (leaf *x509.Certificate, err error) {
 	if len(v.col) > maxCollateral {
-		return nil, fmt.Errorf("%d entries of collateral, expected at most %d", len(v.col), maxCollateral)
+		return nil, fault.New(attest.ReasonTooLarge, "%d entries of collateral, expected at most %d", len(v.col), maxCollateral)
 	}
 	for i, e := range v.col {
 		switch e.MediaType {
@@ -174,15 +179,15 @@ func (v *verification) addLeaf(have, c *x509.Certificate) (*x509.Certificate, er
 // collateral is to go unchecked.
 func (v *verification) addAuthority(c *x509.Certificate) error {
 	if bytes.Equal(c.RawSubject, c.RawIssuer) {
-		return fmt.Errorf("%s is a foreign root", shown(c.Subject.CommonName))
+		return fault.New(attest.ReasonRoot, "%s is a foreign root", shown(c.Subject.CommonName))
 	}
 	if !c.IsCA {
 		return fmt.Errorf("%s is neither a key that signs reports nor an authority", shown(c.Subject.CommonName))
 	}
 	if len(v.cas) == maxAuthorities {
-		return fmt.Errorf("more than %d intermediates", maxAuthorities)
+		return fault.New(attest.ReasonTooLarge, "more than %d intermediates", maxAuthorities)
 	}
-	err := fmt.Errorf("%s leads to no accepted root", shown(c.Subject.CommonName))
+	err := fault.New(attest.ReasonRoot, "%s leads to no accepted root", shown(c.Subject.CommonName))
 	for i := range v.p.Lines {
 		l := &v.p.Lines[i]
 		if !bytes.Equal(c.RawIssuer, l.Root.RawSubject) {
@@ -192,6 +197,7 @@ func (v *verification) addAuthority(c *x509.Certificate) error {
 			v.cas = append(v.cas, presented{c, l})
 			return nil
 		}
+		err = fault.New(attest.ReasonRoot, "%w", err)
 	}
 	return err
 }
@@ -230,6 +236,9 @@ func (v *verification) candidates(leaf *x509.Certificate) []candidate {
 func (v *verification) link(leaf *x509.Certificate) error {
 	list := v.candidates(leaf)
 	v.checkAhead(leaf, list)
+	if len(v.p.Lines) == 0 {
+		return fault.New(attest.ReasonRoot, "no root counts")
+	}
 	err := fmt.Errorf("no intermediate named %s at hand", shown(leaf.Issuer.CommonName))
 	for _, c := range list {
 		if err = checkIssued(leaf, c.ca, &v.signatures); err == nil {

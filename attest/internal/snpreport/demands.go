@@ -74,10 +74,10 @@ const (
 
 // demand adds the row of an optional demand. A sim Keep has rows only for what
 // was demanded: what made-up hardware says of itself is of no interest.
-func (v *verification) demand(demanded, ok bool, check, seen, expected, todo string) {
+func (v *verification) demand(demanded, ok bool, why attest.Reason, check, seen, expected, todo string) {
 	switch {
 	case demanded:
-		v.row(ok, check, seen, expected, relying, todo)
+		v.row(ok, why, check, seen, expected, relying, todo)
 	case !v.p.Simulated:
 		v.note(attest.Skipped, check, seen, notDemanded, relying)
 	}
@@ -87,15 +87,15 @@ func (v *verification) demand(demanded, ok bool, check, seen, expected, todo str
 func (v *verification) policy() {
 	p := v.report.Policy
 	seen := fmt.Sprintf("%#x", uint64(p))
-	v.row(!p.Debug(), "debug", seen, "no debugging by the host (bit 19 clear)", ours, "the host can read this Keep's memory; do not use it")
-	v.row(!p.MigrationAgent(), "migration", seen, "no migration agent (bit 18 clear)", ours, "another guest may move this Keep's memory; do not use it")
+	v.row(!p.Debug(), attest.ReasonDebug, "debug", seen, "no debugging by the host (bit 19 clear)", ours, "the host can read this Keep's memory; do not use it")
+	v.row(!p.MigrationAgent(), attest.ReasonMigration, "migration", seen, "no migration agent (bit 18 clear)", ours, "another guest may move this Keep's memory; do not use it")
 	want := v.p.Demands.VMPL
-	v.row(v.report.VMPL == want && want <= maxVMPL, "vmpl", fmt.Sprint(v.report.VMPL), fmt.Sprint(want), ours,
+	v.row(v.report.VMPL == want && want <= maxVMPL, attest.ReasonVMPL, "vmpl", fmt.Sprint(v.report.VMPL), fmt.Sprint(want), ours,
 		"the report was asked for at another privilege level than the Keep's")
 	v.features()
 	abi := p.ABI()
 	d := v.p.Demands.MinABI
-	v.demand(d != [2]uint8{}, abi[0] > d[0] || abi[0] == d[0] && abi[1] >= d[1], "abi",
+	v.demand(d != [2]uint8{}, abi[0] > d[0] || abi[0] == d[0] && abi[1] >= d[1], attest.ReasonGuestPolicy, "abi",
 		fmt.Sprintf("the guest demands firmware ABI %d.%d", abi[0], abi[1]), fmt.Sprintf("at least %d.%d", d[0], d[1]),
 		"start the Keep with a policy that demands this ABI")
 }
@@ -106,11 +106,11 @@ func (v *verification) features() {
 		if f.platform {
 			word, name = v.report.PlatformInfo, "platform info"
 		}
-		v.demand(v.p.Demands.Features&f.feature != 0, (word>>f.bit&1 != 0) == f.value, f.check,
+		v.demand(v.p.Demands.Features&f.feature != 0, (word>>f.bit&1 != 0) == f.value, attest.ReasonGuestPolicy, f.check,
 			fmt.Sprintf("%s %#x", name, word), f.want, "the Keep was started without it, or the host cannot do it; use another host")
 	}
 	if unknown := v.p.Demands.Features &^ (featuresEnd - 1); unknown != 0 {
-		v.row(false, "features", fmt.Sprintf("demand %#x", uint32(unknown)), "demands that this verifier knows", relying, "correct the options of the verifier")
+		v.row(false, attest.ReasonPolicy, "features", fmt.Sprintf("demand %#x", uint32(unknown)), "demands that this verifier knows", relying, "correct the options of the verifier")
 	}
 }
 
@@ -119,22 +119,22 @@ func (v *verification) features() {
 // ID block, so a version alone says nothing.
 func (v *verification) identity() {
 	r, d := v.report, &v.p.Demands
-	v.demand(d.IDKeys != nil, slices.Contains(d.IDKeys, r.IDKeyDigest), "id-key", hex.EncodeToString(r.IDKeyDigest[:]),
+	v.demand(d.IDKeys != nil, slices.Contains(d.IDKeys, r.IDKeyDigest), attest.ReasonSigner, "id-key", hex.EncodeToString(r.IDKeyDigest[:]),
 		fmt.Sprintf("one of %d keys", len(d.IDKeys)), "the guest was signed by somebody else, or by nobody")
 	author := "no author key"
 	if r.AuthorKey {
 		author = hex.EncodeToString(r.AuthorKeyDigest[:])
 	}
-	v.demand(d.AuthorKeys != nil, r.AuthorKey && slices.Contains(d.AuthorKeys, r.AuthorKeyDigest), "author-key", author,
+	v.demand(d.AuthorKeys != nil, r.AuthorKey && slices.Contains(d.AuthorKeys, r.AuthorKeyDigest), attest.ReasonSigner, "author-key", author,
 		fmt.Sprintf("one of %d keys", len(d.AuthorKeys)), "the key that signed the guest was vouched for by somebody else, or by nobody")
 	expected := fmt.Sprintf("at least %d, under a demanded ID key", d.MinGuestSVN)
-	v.demand(d.MinGuestSVN != 0, d.IDKeys != nil && r.GuestSVN >= d.MinGuestSVN, "guest-svn", fmt.Sprint(r.GuestSVN), expected,
+	v.demand(d.MinGuestSVN != 0, d.IDKeys != nil && r.GuestSVN >= d.MinGuestSVN, attest.ReasonPolicy, "guest-svn", fmt.Sprint(r.GuestSVN), expected,
 		"use a newer guest; and demand its ID key, without which anybody can state a version")
 	mit := fmt.Sprintf("launch %#x, current %#x", r.LaunchMit, r.CurrentMit)
 	if r.Version < 5 {
 		mit = fmt.Sprintf("none in version %d", r.Version)
 	}
-	v.demand(d.Mitigations != 0, r.LaunchMit&r.CurrentMit&d.Mitigations == d.Mitigations, "mitigations", mit,
+	v.demand(d.Mitigations != 0, r.LaunchMit&r.CurrentMit&d.Mitigations == d.Mitigations, attest.ReasonGuestPolicy, "mitigations", mit,
 		fmt.Sprintf("all of %#x, since launch", d.Mitigations), "the host must update its firmware and start the Keep anew")
 }
 
@@ -153,7 +153,7 @@ func (v *verification) product() {
 			return r.Family == c.Family && r.Model >= c.First && r.Model <= c.Last
 		})
 	}
-	v.row(ok, "product", shown(v.end.product)+"; "+cpu, v.line.Name, "the root of the chain",
+	v.row(ok, attest.ReasonKey, "product", shown(v.end.product)+"; "+cpu, v.line.Name, "the root of the chain",
 		"the certificate is of another product line; get this machine's")
 }
 
@@ -170,18 +170,18 @@ func (v *verification) chip() {
 		if masked {
 			id = "a chip that the report does not name"
 		}
-		v.row(true, "chip", id+", of provider "+shown(v.end.provider), "a provider, in place of a chip", "the VLEK's certificate", "")
+		v.row(true, "", "chip", id+", of provider "+shown(v.end.provider), "a provider, in place of a chip", "the VLEK's certificate", "")
 	} else {
-		v.row(!masked && r.ChipID == v.end.chipID, "chip", id, hex.EncodeToString(v.end.chipID[:]),
+		v.row(!masked && r.ChipID == v.end.chipID, attest.ReasonKey, "chip", id, hex.EncodeToString(v.end.chipID[:]),
 			"the VCEK's certificate", "the certificate is of another machine, or the host masks its chip; get this machine's certificate")
 	}
-	v.demand(d.Chips != nil, !masked && slices.Contains(d.Chips, r.ChipID), "chip-list", id, fmt.Sprintf("one of %d chips", len(d.Chips)),
+	v.demand(d.Chips != nil, !masked && slices.Contains(d.Chips, r.ChipID), attest.ReasonChip, "chip-list", id, fmt.Sprintf("one of %d chips", len(d.Chips)),
 		"this machine is not among those you accept")
 	provider := v.end.provider
 	if provider == "" {
 		provider = "none: a VCEK names no provider"
 	}
-	v.demand(d.Providers != nil, v.end.provider != "" && slices.Contains(d.Providers, v.end.provider), "provider", shown(provider),
+	v.demand(d.Providers != nil, v.end.provider != "" && slices.Contains(d.Providers, v.end.provider), attest.ReasonPolicy, "provider", shown(provider),
 		fmt.Sprintf("one of %d providers", len(d.Providers)), "this provider is not among those you accept")
 }
 
@@ -194,9 +194,9 @@ func (v *verification) level() {
 	want, source := v.end.tcb, "the "+keyName(v.report.SigningKey)+"'s certificate"
 	got, err := v.report.ReportedTCB.decode(want.hasFMC)
 	if err != nil {
-		v.row(false, "tcb", err.Error(), want.String(), source, "the evidence is damaged or forged")
+		v.row(false, attest.ReasonFormat, "tcb", err.Error(), want.String(), source, "the evidence is damaged or forged")
 	} else {
-		v.row(got == want, "tcb", got.String(), want.String(), source, "get the certificate for the reported firmware level")
+		v.row(got == want, attest.ReasonTCBMismatch, "tcb", got.String(), want.String(), source, "get the certificate for the reported firmware level")
 	}
 	v.floor(want)
 }
@@ -212,7 +212,7 @@ func (v *verification) floor(have TCB) {
 		floor = higher(floor, line)
 	}
 	if !ok {
-		v.row(false, "tcb-floor", have.String(), "a floor for "+v.line.Name, relying, "add this product line to the floors if you accept it")
+		v.row(false, attest.ReasonTCBFloor, "tcb-floor", have.String(), "a floor for "+v.line.Name, relying, "add this product line to the floors if you accept it")
 		return
 	}
 	if len(floor) == 0 {
@@ -220,15 +220,15 @@ func (v *verification) floor(have TCB) {
 		return
 	}
 	low := have.belowFloor(floor)
-	v.row(len(low) == 0, "tcb-floor", have.String(), "at least "+levelText(floor), relying,
+	v.row(len(low) == 0, attest.ReasonTCBFloor, "tcb-floor", have.String(), "at least "+levelText(floor), relying,
 		"the host must update its firmware: too low is "+fmt.Sprint(low))
 	launch, err := v.report.LaunchTCB.decode(have.hasFMC)
 	if err != nil {
-		v.row(false, "tcb-launch", err.Error(), "at least "+levelText(floor), relying, "the evidence is damaged or forged")
+		v.row(false, attest.ReasonFormat, "tcb-launch", err.Error(), "at least "+levelText(floor), relying, "the evidence is damaged or forged")
 		return
 	}
 	low = launch.belowFloor(floor)
-	v.row(len(low) == 0, "tcb-launch", launch.String(), "at least "+levelText(floor), relying,
+	v.row(len(low) == 0, attest.ReasonTCBFloor, "tcb-launch", launch.String(), "at least "+levelText(floor), relying,
 		"the host has updated its firmware below the running Keep; start the Keep anew: too low was "+fmt.Sprint(low))
 }
 
@@ -270,11 +270,11 @@ func (v *verification) measurement() {
 		}
 		n++
 		if len(ref.Measurement) == len(got) && bytes.Equal(ref.Measurement, got) {
-			v.row(true, "measurement", seen, "Keep release "+shown(ref.Release), shown(ref.Source), "")
+			v.row(true, "", "measurement", seen, "Keep release "+shown(ref.Release), shown(ref.Source), "")
 			return
 		}
 	}
-	v.row(false, "measurement", seen, fmt.Sprintf("one of %d reference values for %s", n, v.p.Platform),
+	v.row(false, attest.ReasonMeasurement, "measurement", seen, fmt.Sprintf("one of %d reference values for %s", n, v.p.Platform),
 		"the reference values given", "this is not a Keep release you accept; name its reference values if you trust them")
 }
 
@@ -284,13 +284,13 @@ func (v *verification) bound() {
 	hd, rd := v.report.HostData, v.report.ReportData
 	seen := hex.EncodeToString(hd[:])
 	if !v.waived(attest.WaiveHostData, v.exp.HostData == [32]byte{}, "host-data", seen) {
-		v.row(v.exp.HostData != [32]byte{} && hd == v.exp.HostData, "host-data",
+		v.row(v.exp.HostData != [32]byte{} && hd == v.exp.HostData, attest.ReasonHostData, "host-data",
 			seen, hex.EncodeToString(v.exp.HostData[:]), "digest of the start configuration",
 			"the Keep was started with another configuration than it says")
 	}
 	seen = hex.EncodeToString(rd[:])
 	if !v.waived(attest.WaiveReportData, v.exp.ReportData == [64]byte{}, "report-data", seen) {
-		v.row(v.exp.ReportData != [64]byte{} && rd == v.exp.ReportData, "report-data",
+		v.row(v.exp.ReportData != [64]byte{} && rd == v.exp.ReportData, attest.ReasonReportData, "report-data",
 			seen, hex.EncodeToString(v.exp.ReportData[:]), session,
 			"the evidence was made for another session or another Keep; somebody may stand in between")
 	}

@@ -5,6 +5,9 @@ package snpreport
 
 // Limits on what comes from outside. Sizes are in bytes, key sizes in bits.
 const (
+	// maxReport bounds what is still looked at as a report with something
+	// after it; beyond, nothing of it is read.
+	maxReport = 64 << 10
 	// maxCertificate bounds one certificate; AMD's largest (an ARK with a
 	// 4,096-bit key) has 1,639.
 	maxCertificate = 8 << 10

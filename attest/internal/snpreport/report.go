@@ -7,6 +7,9 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+
+	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/attest/internal/fault"
 )
 
 // Size of an ATTESTATION_REPORT (document 56860, "ATTESTATION_REPORT Structure"), and the part of it
@@ -133,8 +136,16 @@ type Report struct {
 
 // Parse reads a report strictly. It keeps no reference to b.
 func Parse(b []byte) (*Report, error) {
-	if len(b) != Size {
-		return nil, fmt.Errorf("report of %d bytes, expected %d", len(b), Size)
+	switch n := len(b); {
+	case n > maxReport:
+		return nil, fault.New(attest.ReasonTooLarge, "report of %d bytes, expected %d", n, Size)
+	case n > Size:
+		if _, err := Parse(b[:Size]); err != nil {
+			return nil, fmt.Errorf("report of %d bytes, expected %d; and its beginning is none: %w", n, Size, err)
+		}
+		return nil, fault.New(attest.ReasonTrailingBytes, "%d bytes after the report; nobody signed them", n-Size)
+	case n < Size:
+		return nil, fmt.Errorf("report of %d bytes, expected %d", n, Size)
 	}
 	r := &Report{
 		Version:      u32(b, offVersion),

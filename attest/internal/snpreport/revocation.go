@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/attest/internal/fault"
 )
 
 // AMD publishes one list per root. It names intermediates; for keys of chips
@@ -20,14 +21,14 @@ import (
 // parseList reads one revocation list within the limits.
 func parseList(der []byte) (*x509.RevocationList, error) {
 	if len(der) > maxList {
-		return nil, fmt.Errorf("revocation list of %d bytes, expected at most %d", len(der), maxList)
+		return nil, fault.New(attest.ReasonTooLarge, "revocation list of %d bytes, expected at most %d", len(der), maxList)
 	}
 	l, err := x509.ParseRevocationList(der)
 	if err != nil {
-		return nil, fmt.Errorf("not a revocation list: %w", err)
+		return nil, fault.New(attest.ReasonListFormat, "not a revocation list: %w", err)
 	}
 	if err := exactlySigned(der); err != nil {
-		return nil, fmt.Errorf("revocation list: %w", err)
+		return nil, fault.New(attest.ReasonListFormat, "revocation list: %w", err)
 	}
 	return l, nil
 }
@@ -40,7 +41,7 @@ func (v *verification) addList(entry int, der []byte) {
 	case v.p.Simulated:
 		v.note(attest.Skipped, "collateral", fmt.Sprintf("entry %d, a revocation list", entry), "a throw-away root has none", ours)
 	case len(v.lists) == maxLists:
-		v.listErr = fmt.Errorf("more than %d revocation lists", maxLists)
+		v.listErr = fault.New(attest.ReasonTooLarge, "more than %d revocation lists", maxLists)
 	default:
 		l, err := parseList(der)
 		if err != nil {
@@ -59,28 +60,28 @@ func checkList(l *x509.RevocationList, issuer *x509.Certificate, sigs *signature
 		return err
 	}
 	if issuer.KeyUsage&x509.KeyUsageCRLSign == 0 {
-		return fmt.Errorf("%s must not sign revocation lists", shown(issuer.Subject.CommonName))
+		return fault.New(attest.ReasonListForeign, "%s must not sign revocation lists", shown(issuer.Subject.CommonName))
 	}
 	if l.SignatureAlgorithm != x509.SHA384WithRSAPSS {
-		return fmt.Errorf("list signed with %v, expected RSASSA-PSS with SHA-384", l.SignatureAlgorithm)
+		return fault.New(attest.ReasonListFormat, "list signed with %v, expected RSASSA-PSS with SHA-384", l.SignatureAlgorithm)
 	}
 	if err := sigs.check(issuer, l.Raw, func() error { return l.CheckSignatureFrom(issuer) }); err != nil {
-		return fmt.Errorf("signature of %s on its list: %w", shown(issuer.Subject.CommonName), err)
+		return fault.New(attest.ReasonListForeign, "signature of %s on its list: %w", shown(issuer.Subject.CommonName), err)
 	}
 	for _, e := range l.Extensions {
 		if e.Critical {
-			return fmt.Errorf("list with unknown critical extension %v", e.Id)
+			return fault.New(attest.ReasonListFormat, "list with unknown critical extension %v", e.Id)
 		}
 	}
 	for _, r := range l.RevokedCertificateEntries {
 		for _, e := range r.Extensions {
 			if e.Critical {
-				return fmt.Errorf("list entry with unknown critical extension %v", e.Id)
+				return fault.New(attest.ReasonListFormat, "list entry with unknown critical extension %v", e.Id)
 			}
 		}
 	}
 	if l.NextUpdate.IsZero() {
-		return fmt.Errorf("list without an end date")
+		return fault.New(attest.ReasonListFormat, "list without an end date")
 	}
 	return nil
 }
@@ -120,24 +121,27 @@ func (v *verification) revocation() {
 	if v.ca == nil {
 		return // the chain has failed already
 	}
-	fail := func(seen, todo string) { v.row(false, "revocation", seen, want, v.line.Root.Subject.CommonName, todo) }
+	fail := func(why attest.Reason, seen, todo string) {
+		v.row(false, why, "revocation", seen, want, v.line.Root.Subject.CommonName, todo)
+	}
 	if v.listErr != nil {
-		fail(v.listErr.Error(), "leave out what is no list, and get the list anew from "+v.line.ListURL)
+		fail(fault.Reason(v.listErr, attest.ReasonListFormat), v.listErr.Error(), "leave out what is no list, and get the list anew from "+v.line.ListURL)
 		return
 	}
-	var current, stale *x509.RevocationList
+	var current, stale, others *x509.RevocationList
 	for _, l := range v.lists {
 		issuer, about := v.listFor(l)
 		if issuer == nil {
+			others = l
 			v.note(attest.Skipped, "collateral", "revocation list of "+shown(l.Issuer.CommonName), "a list of "+v.line.Root.Subject.CommonName, ours)
 			continue
 		}
 		if err := checkList(l, issuer, &v.signatures); err != nil {
-			fail(err.Error(), "the list is damaged or forged; get it anew from "+v.line.ListURL)
+			fail(fault.Reason(err, attest.ReasonListForeign), err.Error(), "the list is damaged or forged; get it anew from "+v.line.ListURL)
 			return
 		}
 		if c := revoked(l, about); c != nil {
-			fail(fmt.Sprintf("%s, serial %#x, is revoked by %s", shown(c.Subject.CommonName), c.SerialNumber, listText(l)),
+			fail(attest.ReasonRevoked, fmt.Sprintf("%s, serial %#x, is revoked by %s", shown(c.Subject.CommonName), c.SerialNumber, listText(l)),
 				"AMD has taken this certificate back; the host must use one that AMD's key service gives today")
 			return
 		}
@@ -149,7 +153,7 @@ func (v *verification) revocation() {
 			stale = l
 		}
 	}
-	v.listAge(current, stale, want, fail)
+	v.listAge(current, stale, others, want, fail)
 }
 
 // listFor finds whose list l is and which certificates it is about: the root's
@@ -171,23 +175,31 @@ func (v *verification) listFor(l *x509.RevocationList) (issuer *x509.Certificate
 	return nil, nil
 }
 
-// listAge makes the row once nothing is revoked.
-func (v *verification) listAge(current, stale *x509.RevocationList, want string, fail func(seen, todo string)) {
+// listAge makes the row once nothing is revoked. stale is a list of the root
+// that is not current, others one of another issuer.
+func (v *verification) listAge(current, stale, others *x509.RevocationList, want string, fail func(why attest.Reason, seen, todo string)) {
 	source := v.line.Root.Subject.CommonName
 	todo := "get it from " + v.line.ListURL + " and give it along with the certificates as " + attest.MediaTypeCRL
-	seen := "no list of " + source
-	if stale != nil {
+	why, seen := attest.ReasonListMissing, "no list of "+source
+	switch {
+	case stale != nil:
+		why = attest.ReasonListExpired
+		if v.at.Before(stale.ThisUpdate) {
+			why = attest.ReasonListNotYetValid
+		}
 		seen = listText(stale) + ", but the time is " + stamp(v.at)
 		todo = "check this machine's clock; if it is right, " + todo
+	case others != nil:
+		why, seen = attest.ReasonListForeign, seen+", but one of "+shown(others.Issuer.CommonName)
 	}
 	switch {
 	case current != nil:
-		v.row(true, "revocation", listText(current)+", names nothing of this chain", want, source, "")
+		v.row(true, "", "revocation", listText(current)+", names nothing of this chain", want, source, "")
 	case v.p.Demands.AcceptMissingCRL && v.caBuiltIn && len(v.cas) == 0:
 		v.note(attest.Warn, "revocation", seen+"; accepted because the relying party said so", want, source)
 	case v.p.Demands.AcceptMissingCRL:
-		fail(seen+", and an intermediate that is not built in", todo+"; without a list only intermediates that are built in are accepted")
+		fail(why, seen+", and an intermediate that is not built in", todo+"; without a list only intermediates that are built in are accepted")
 	default:
-		fail(seen, todo)
+		fail(why, seen, todo)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/attest/internal/fault"
 	"github.com/enarx/enarx-go/internal/claims"
 )
 
@@ -97,8 +98,8 @@ func Verify(p Params, ev attest.Evidence, col attest.Collateral, exp attest.Expe
 	}), v.rows
 }
 
-// row adds one row. todo is shown only if the check failed.
-func (v *verification) row(ok bool, check, seen, expected, source, todo string) bool {
+// row adds one row. why and todo are shown only if the check failed.
+func (v *verification) row(ok bool, why attest.Reason, check, seen, expected, source, todo string) bool {
 	r := attest.Row{
 		Check:    v.p.Platform + "." + check,
 		Seen:     seen,
@@ -108,7 +109,7 @@ func (v *verification) row(ok bool, check, seen, expected, source, todo string) 
 	}
 	switch {
 	case !ok:
-		r.Outcome, r.Todo = attest.Fail, todo
+		r.Outcome, r.Reason, r.Todo = attest.Fail, why, todo
 	case v.p.Simulated:
 		r.Outcome = attest.Simulated
 	}
@@ -130,15 +131,15 @@ const (
 func (v *verification) format(ev attest.Evidence) bool {
 	const want = "a report of 1,184 bytes, version 2 to 5"
 	if ev.MediaType != attest.MediaTypeSNP {
-		return v.row(false, "format", "evidence of type "+shown(ev.MediaType), attest.MediaTypeSNP, ours,
+		return v.row(false, attest.ReasonPlatform, "format", "evidence of type "+shown(ev.MediaType), attest.MediaTypeSNP, ours,
 			"ask for the platform that the Keep runs on")
 	}
 	r, err := Parse(ev.Value)
 	if err != nil {
-		return v.row(false, "format", err.Error(), want, specABI, "the evidence is damaged or forged; do not use this Keep")
+		return v.row(false, fault.Reason(err, attest.ReasonFormat), "format", err.Error(), want, specABI, "the evidence is damaged or forged; do not use this Keep")
 	}
 	v.report = r
-	return v.row(true, "format", fmt.Sprintf("report version %d", r.Version), want, specABI, "")
+	return v.row(true, "", "format", fmt.Sprintf("report version %d", r.Version), want, specABI, "")
 }
 
 func (v *verification) signature() {
@@ -147,19 +148,22 @@ func (v *verification) signature() {
 	want := "ECDSA P-384 by the " + name + " over all of the report"
 	source := "the " + name + "'s certificate"
 	switch {
+	case r.SigningKey == KeyNone:
+		v.row(false, attest.ReasonSignature, "signature", "signing key 7, which is none", "signing key 0 (VCEK) or 1 (VLEK)", specABI, "use a host that signs its reports")
+		return
 	case r.SigningKey != KeyVCEK && r.SigningKey != KeyVLEK:
-		v.row(false, "signature", fmt.Sprintf("signing key %d", r.SigningKey), "signing key 0 (VCEK) or 1 (VLEK)", specABI, "use a host that signs its reports")
+		v.row(false, attest.ReasonKey, "signature", fmt.Sprintf("signing key %d", r.SigningKey), "signing key 0 (VCEK) or 1 (VLEK)", specABI, "use a host that signs its reports")
 		return
 	case r.SigningKey == KeyVCEK && r.MaskChipKey:
-		v.row(false, "signature", "signing key 0 (VCEK), and the VCEK masked", "one or the other", specABI, "the evidence is damaged or forged; do not use this Keep")
+		v.row(false, attest.ReasonFormat, "signature", "signing key 0 (VCEK), and the VCEK masked", "one or the other", specABI, "the evidence is damaged or forged; do not use this Keep")
 		return
 	case v.leaf == nil:
-		v.row(false, "signature", "no proven "+name+" to check it with", want, specABI, "see the row of the chain")
+		v.row(false, attest.ReasonUnchecked, "signature", "no proven "+name+" to check it with", want, specABI, "see the row of the chain")
 		return
 	}
 	if err := v.signatures.checkReport(r, v.leaf); err != nil {
-		v.row(false, "signature", err.Error(), want, source, "the evidence is forged or the certificate is of another machine; do not use this Keep")
+		v.row(false, fault.Reason(err, attest.ReasonSignature), "signature", err.Error(), want, source, "the evidence is forged or the certificate is of another machine; do not use this Keep")
 		return
 	}
-	v.row(true, "signature", "good", want, source, "")
+	v.row(true, "", "signature", "good", want, source, "")
 }
