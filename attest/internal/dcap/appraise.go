@@ -6,7 +6,6 @@ package dcap
 import (
 	"bytes"
 	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
@@ -50,6 +49,9 @@ type Appraisal struct {
 	qeStatus Status
 	qeNotes  []string // advisories of the quoting enclave's level
 	validity []validity
+
+	signatures signatures
+	quoteKey   *ecdsa.PublicKey // see attestationKey
 }
 
 // Appraise checks everything about a quote that does not depend on what runs
@@ -62,6 +64,7 @@ func Appraise(p Params, ev attest.Evidence, col attest.Collateral, minTCB map[st
 		return a
 	}
 	a.in = sortInputs(a.quote, col)
+	a.checkAhead()
 	for _, o := range a.in.other {
 		a.NotChecked("collateral", o)
 	}
@@ -136,7 +139,7 @@ func (a *Appraisal) checkChain() {
 	const todo = "get the certificates of this very machine from Intel, or use another host"
 	c, err := (*chain)(nil), a.in.certErr
 	if err == nil {
-		c, err = a.in.certs.link(a.p.Root, a.p.Cache)
+		c, err = a.in.certs.link(a.p.Root, &a.signatures)
 	}
 	var p *platform
 	if err == nil {
@@ -178,11 +181,11 @@ func (a *Appraisal) checkRevocation() {
 
 func (a *Appraisal) askLists() error {
 	c := a.chain
-	rootLists, err := ofIssuer(a.in.crls, c.ca.RawIssuer, a.p.Root.key, a.p.Cache)
+	rootLists, err := ofIssuer(a.in.crls, c.ca.RawIssuer, a.p.Root.key, &a.signatures)
 	if err != nil {
 		return a.noList("the root", err)
 	}
-	caLists, err := ofIssuer(a.in.crls, c.ca.RawSubject, publicKey(c.ca), a.p.Cache)
+	caLists, err := ofIssuer(a.in.crls, c.ca.RawSubject, publicKey(c.ca), &a.signatures)
 	if err != nil {
 		return a.noList(shown(c.ca.Subject.CommonName), err)
 	}
@@ -232,7 +235,7 @@ func (a *Appraisal) checkSignatures() {
 	const noPCK = "no proven PCK certificate to check it with"
 	seen, why, ok := noPCK, attest.ReasonUnchecked, false
 	if a.chain != nil {
-		if ok = a.p.Cache.verifyRaw(publicKey(a.chain.pck), q.qeReport, q.qeSig); ok {
+		if ok = a.signatures.verify(publicKey(a.chain.pck), formRaw, q.qeReport, q.qeSig); ok {
 			seen = "good"
 		} else {
 			seen, why = "does not verify", attest.ReasonSignature
@@ -248,9 +251,7 @@ func (a *Appraisal) checkSignatures() {
 	seen, why = "no proven attestation key to check it with", attest.ReasonUnchecked
 	good := false
 	if ok && bound {
-		key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), append([]byte{4}, q.key...))
-		// Not through the cache: a quote is signed for one session.
-		if good = err == nil && (*Cache)(nil).verifyRaw(key, q.signed, q.signature); good {
+		if good = a.quoteGood(); good {
 			seen = "good"
 		} else {
 			seen, why = "does not verify", attest.ReasonSignature

@@ -350,7 +350,7 @@ func TestCache(t *testing.T) {
 	c := NewCache(2)
 	check := func(want bool, m, s []byte) {
 		t.Helper()
-		if got := c.verifyRaw(&v.PCK.PublicKey, m, s); got != want {
+		if got := c.verify(&v.PCK.PublicKey, formRaw, m, s); got != want {
 			t.Errorf("verify %q: %v", m, got)
 		}
 	}
@@ -364,7 +364,7 @@ func TestCache(t *testing.T) {
 	check(false, []byte("massage"), sig)
 	check(false, message, sig[:63])
 	check(false, message, append(bytes.Clone(sig), 0))
-	if c.verifyRaw(&v.CA.PublicKey, message, sig) || c.verifyASN1(&v.PCK.PublicKey, message, sig) || c.verifyRaw(nil, message, sig) {
+	if c.verify(&v.CA.PublicKey, formRaw, message, sig) || c.verify(&v.PCK.PublicKey, formDER, message, sig) || c.verify(nil, formRaw, message, sig) {
 		t.Error("verified with another key, form or none")
 	}
 	if len(c.good) != 1 || len(c.ring) != 1 {
@@ -383,7 +383,7 @@ func TestCache(t *testing.T) {
 		}
 	}
 	zero := &Cache{} // not made by NewCache: remembers nothing, and still works
-	if !zero.verifyRaw(&v.PCK.PublicKey, message, sig) || len(zero.good) != 0 {
+	if !zero.verify(&v.PCK.PublicKey, formRaw, message, sig) || len(zero.good) != 0 {
 		t.Error("zero cache")
 	}
 }

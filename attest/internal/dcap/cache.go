@@ -60,50 +60,64 @@ func (c *Cache) add(k [32]byte) {
 	c.good[k] = struct{}{}
 }
 
-// signatureKey names one signature under one key over one message digest. All
-// parts but the last have a fixed length, so no two triples share a name.
-func signatureKey(key *ecdsa.PublicKey, digest [32]byte, form string, sig []byte) ([32]byte, bool) {
-	pub, err := key.Bytes()
-	if err != nil || len(form) != 3 {
-		return [32]byte{}, false
+// form is how a signature is written down.
+type form uint8
+
+const (
+	formDER form = iota // in ASN.1, as in certificates
+	formRaw             // Intel's: r and s, 32 bytes each, big-endian
+)
+
+// good says whether sig is key's signature over a SHA-256 digest.
+func (f form) good(key *ecdsa.PublicKey, digest, sig []byte) bool {
+	if f == formDER {
+		return ecdsa.VerifyASN1(key, digest, sig)
 	}
-	b := make([]byte, 0, 3+len(pub)+len(digest)+len(sig))
-	b = append(append(append(append(b, form...), pub...), digest[:]...), sig...)
-	return sha256.Sum256(b), true
-}
-
-// verifyASN1 checks an ECDSA P-256 signature over SHA-256 of message, in DER.
-func (c *Cache) verifyASN1(key *ecdsa.PublicKey, message, sig []byte) bool {
-	return c.verify(key, message, "der", sig, ecdsa.VerifyASN1)
-}
-
-// verifyRaw checks the same in Intel's form: r and s, 32 bytes each, big-endian.
-func (c *Cache) verifyRaw(key *ecdsa.PublicKey, message, sig []byte) bool {
-	return c.verify(key, message, "raw", sig, verifyRS)
-}
-
-func verifyRS(key *ecdsa.PublicKey, digest, sig []byte) bool {
 	if len(sig) != signatureSize {
 		return false
 	}
 	return ecdsa.Verify(key, digest, new(big.Int).SetBytes(sig[:32]), new(big.Int).SetBytes(sig[32:]))
 }
 
-func (c *Cache) verify(key *ecdsa.PublicKey, message []byte, form string, sig []byte, f func(*ecdsa.PublicKey, []byte, []byte) bool) bool {
-	if key == nil || key.Curve != elliptic.P256() {
-		return false
+// signatureKey names one signature under one key over one message digest. All
+// parts but the last have a fixed length, so no two of them share a name.
+func signatureKey(key *ecdsa.PublicKey, digest [32]byte, f form, sig []byte) ([32]byte, bool) {
+	pub, err := key.Bytes()
+	if err != nil {
+		return [32]byte{}, false
 	}
-	digest := sha256.Sum256(message)
+	b := make([]byte, 0, 1+len(pub)+len(digest)+len(sig))
+	b = append(append(append(append(b, byte(f)), pub...), digest[:]...), sig...)
+	return sha256.Sum256(b), true
+}
+
+// verify checks an ECDSA P-256 signature over SHA-256 of message, or knows it.
+func (c *Cache) verify(key *ecdsa.PublicKey, f form, message, sig []byte) bool {
+	r := &computed{key: key, form: f, message: message, sig: sig}
+	if work := c.begin(r); work != nil {
+		work()
+	}
+	return r.good
+}
+
+// begin gives the work that decides whether r is good, or nil if that is known
+// without any. Only good signatures are remembered.
+func (c *Cache) begin(r *computed) (work func()) {
+	if r.key == nil || r.key.Curve != elliptic.P256() {
+		return nil
+	}
+	digest := sha256.Sum256(r.message)
 	if c == nil {
-		return f(key, digest[:], sig)
+		return func() { r.good = r.form.good(r.key, digest[:], r.sig) }
 	}
-	name, ok := signatureKey(key, digest, form, sig)
+	name, ok := signatureKey(r.key, digest, r.form, r.sig)
 	if ok && c.has(name) {
-		return true
+		r.good = true
+		return nil
 	}
-	good := f(key, digest[:], sig)
-	if good && ok {
-		c.add(name)
+	return func() {
+		if r.good = r.form.good(r.key, digest[:], r.sig); r.good && ok {
+			c.add(name)
+		}
 	}
-	return good
 }

@@ -146,10 +146,25 @@ func (c *chain) root(at time.Time) *x509.Certificate {
 	return best
 }
 
+// underRoot are the certificates that the root must have signed, its own among
+// them.
+func (p *pool) underRoot() []*x509.Certificate { return slices.Concat(p.roots, p.cas, p.signers) }
+
+// issuers are the intermediates with the name that pck says it is from.
+func (p *pool) issuers(pck *x509.Certificate) []*x509.Certificate {
+	var list []*x509.Certificate
+	for _, ca := range p.cas {
+		if bytes.Equal(ca.RawSubject, pck.RawIssuer) {
+			list = append(list, ca)
+		}
+	}
+	return list
+}
+
 // link checks the signature of every certificate of the pool, also of those
 // that nothing needs: a foreign certificate among the collateral means that
 // something is wrong.
-func (p *pool) link(root Root, cache *Cache) (*chain, error) {
+func (p *pool) link(root Root, sigs *signatures) (*chain, error) {
 	if root.key == nil {
 		return nil, fault.New(attest.ReasonRoot, "no root was given")
 	}
@@ -158,14 +173,12 @@ func (p *pool) link(root Root, cache *Cache) (*chain, error) {
 			return nil, fault.New(attest.ReasonRoot, "a foreign root of the name %s", shown(c.Subject.CommonName))
 		}
 	}
-	for _, list := range [][]*x509.Certificate{p.roots, p.cas, p.signers} {
-		for _, c := range list {
-			if c.Issuer.CommonName != rootName {
-				return nil, fault.New(attest.ReasonRoot, "certificate of %s is of issuer %s, which is no root that counts", shown(c.Subject.CommonName), shown(c.Issuer.CommonName))
-			}
-			if !cache.verifyASN1(root.key, c.RawTBSCertificate, c.Signature) {
-				return nil, fault.New(attest.ReasonRoot, "certificate of %s is not signed by the root", shown(c.Subject.CommonName))
-			}
+	for _, c := range p.underRoot() {
+		if c.Issuer.CommonName != rootName {
+			return nil, fault.New(attest.ReasonRoot, "certificate of %s is of issuer %s, which is no root that counts", shown(c.Subject.CommonName), shown(c.Issuer.CommonName))
+		}
+		if !sigs.verify(root.key, formDER, c.RawTBSCertificate, c.Signature) {
+			return nil, fault.New(attest.ReasonRoot, "certificate of %s is not signed by the root", shown(c.Subject.CommonName))
 		}
 	}
 	switch {
@@ -175,8 +188,8 @@ func (p *pool) link(root Root, cache *Cache) (*chain, error) {
 		return nil, fmt.Errorf("%d different PCK certificates, expected one", len(p.pcks))
 	}
 	pck := p.pcks[0]
-	for _, ca := range p.cas {
-		if bytes.Equal(ca.RawSubject, pck.RawIssuer) && cache.verifyASN1(publicKey(ca), pck.RawTBSCertificate, pck.Signature) {
+	for _, ca := range p.issuers(pck) {
+		if sigs.verify(publicKey(ca), formDER, pck.RawTBSCertificate, pck.Signature) {
 			return &chain{pck: pck, ca: ca, signers: p.signers, roots: p.roots}, nil
 		}
 	}

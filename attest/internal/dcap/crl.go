@@ -43,13 +43,13 @@ func parseCRL(der []byte) (*x509.RevocationList, error) {
 }
 
 // ofIssuer gives the lists of an issuer, each proven to be signed with key.
-func ofIssuer(lists []*x509.RevocationList, issuer []byte, key *ecdsa.PublicKey, cache *Cache) ([]*x509.RevocationList, error) {
+func ofIssuer(lists []*x509.RevocationList, issuer []byte, key *ecdsa.PublicKey, sigs *signatures) ([]*x509.RevocationList, error) {
 	var found []*x509.RevocationList
 	for _, l := range lists {
 		if !bytes.Equal(l.RawIssuer, issuer) {
 			continue
 		}
-		if !cache.verifyASN1(key, l.RawTBSRevocationList, l.Signature) {
+		if !sigs.verify(key, formDER, l.RawTBSRevocationList, l.Signature) {
 			return nil, fault.New(attest.ReasonListForeign, "not signed by the issuer it names")
 		}
 		found = append(found, l)

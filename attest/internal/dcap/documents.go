@@ -26,7 +26,7 @@ func (a *Appraisal) signedBody(doc []byte, name string) ([]byte, *x509.Certifica
 		return nil, nil, err
 	}
 	for _, signer := range a.chain.signers {
-		if a.p.Cache.verifyRaw(publicKey(signer), d.body, d.signature[:]) {
+		if a.signatures.verify(publicKey(signer), formRaw, d.body, d.signature[:]) {
 			return d.body, signer, nil
 		}
 	}
