@@ -91,6 +91,7 @@ var layers = []struct {
 	// What is verified and by whom: pure code, see also TestVerifiersArePure.
 	{"internal/claims", nil},
 	{"attest", []string{"internal/claims"}},
+	{"attest/evidence", []string{"attest", "attest/cmw", "attest/nitro", "attest/internal…"}},
 	{"attest/attesttest…", []string{"attest…", "internal/claims"}},
 	{"attest/sim/simhw", []string{"attest", "attest/sim", "attest/internal…"}},
 	{"attest/appraisal", []string{"attest…", "policy", "internal/claims"}},

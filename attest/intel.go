@@ -22,4 +22,8 @@ const (
 	// quoting enclave identity", byte for byte:
 	// {"enclaveIdentity":{...},"signature":"..."}.
 	MediaTypeIntelQEIdentity = "application/vnd.enarx.intel-qe-identity+json"
+	// MediaTypeIntelTCBEvaluation is the body of the PCS answer to "get TCB
+	// evaluation data numbers", byte for byte:
+	// {"tcbEvaluationDataNumbers":{...},"signature":"..."}. No verifier needs it.
+	MediaTypeIntelTCBEvaluation = "application/vnd.enarx.intel-tcb-evaluation-numbers+json"
 )

@@ -126,6 +126,7 @@ leaves, the client has proof of what is at the other end.
 		{"host", newPlatformCmd(a)},
 		{"host", newReferenceCmd(a)},
 		{"host", newReceiptCmd(a)},
+		{"host", newEvidenceCmd(a)},
 		{"host", newVersionCmd(a)},
 	} {
 		c.cmd.GroupID = c.group
