@@ -6,6 +6,7 @@ package evidence
 import (
 	"bytes"
 	"crypto/x509"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,6 +35,12 @@ func FindCollateral(file []byte) (attest.Collateral, error) {
 	col, err := findCollateral(file, 0)
 	if err == nil && len(col) > maxCollateral {
 		err = tooLarge("the file", fmt.Sprintf("%d entries of collateral", len(col)), maxCollateral)
+	}
+	// A certificate may carry evidence, and a directory may hold some too.
+	if f, findErr := find(file, 0); findErr == nil {
+		return nil, fmt.Errorf("%w: the file holds evidence (%s)", errNoCollateral, f.Format)
+	} else if known := (*Error)(nil); errors.As(findErr, &known) && err != nil {
+		return nil, fmt.Errorf("%w: the file holds evidence: %w", errNoCollateral, findErr)
 	}
 	if err != nil {
 		return nil, err
@@ -188,6 +195,9 @@ func eventLog(b []byte) attest.Collateral {
 	if len(b) >= head+16 && b[4] == 3 && zero(b[5:28]) && (bytes.HasPrefix(b[head:], []byte("Spec ID Event03\x00")) || bytes.HasPrefix(b[head:], []byte("Spec ID Event00\x00"))) {
 		return attest.Collateral{{MediaType: attest.MediaTypeEventLog, Value: b}}
 	}
+	if isTCG12(b) {
+		return attest.Collateral{{MediaType: attest.MediaTypeEventLog, Value: b}}
+	}
 	t := bytes.TrimSpace(b)
 	if len(t) == 0 || t[0] != '[' {
 		return nil
@@ -205,6 +215,24 @@ func eventLog(b []byte) attest.Collateral {
 		}
 	}
 	return attest.Collateral{{MediaType: attest.MediaTypeDstackLog, Value: t}}
+}
+
+// isTCG12 says whether b is a log of TCG 1.2 events to its end: register (4),
+// type (4), SHA-1 (20), size (4), data. Nothing at its beginning names it.
+func isTCG12(b []byte) bool {
+	events := 0
+	used := len(bytes.TrimRight(b, "\x00")) // after it comes the rest of the firmware's buffer
+	for left := len(b) - used; len(b) > left; events++ {
+		if len(b) < 32 {
+			return false
+		}
+		register, size := binary.LittleEndian.Uint32(b), uint64(binary.LittleEndian.Uint32(b[28:]))
+		if register > 23 || size > uint64(len(b)-32) {
+			return false
+		}
+		b = b[32+size:]
+	}
+	return events > 1
 }
 
 // kinds names what col holds, for people.

@@ -204,7 +204,7 @@ func explainUnknown(file []byte, err error) error {
 	if !errors.Is(err, ErrUnknown) {
 		return err
 	}
-	if col, colErr := FindCollateral(file); colErr == nil {
+	if col, colErr := findCollateral(file, 0); colErr == nil {
 		return fmt.Errorf("%w: the file holds collateral (%s); give it beside the evidence", ErrUnknown, kinds(col))
 	}
 	return err

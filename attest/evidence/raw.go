@@ -270,7 +270,7 @@ func isTPMToolsMessage(b []byte) bool {
 
 // findDamaged is for what has nothing left of a report but its length.
 func findDamaged(b []byte, _ int) (*Found, error) {
-	if len(b) != snpreport.Size {
+	if len(b) != snpreport.Size || isText(b) {
 		return nil, nil
 	}
 	return one(formatSNP, attest.PlatformSNP, attest.MediaTypeSNP, b), nil
