@@ -271,7 +271,8 @@ func needCommand(t *testing.T, dir string) {
 
 // pure are the packages that decide about trust. They take bytes and a time
 // and give an answer; nothing in them can reach for the world.
-var pure = []string{"internal/claims", "internal/dsse", "internal/detcbor", "attest", "attest/internal…", "attest/sim",
+var pure = []string{"attest/nitro",
+	"internal/claims", "internal/dsse", "internal/detcbor", "attest", "attest/internal…", "attest/sim",
 	"attest/evidencebundle", "attest/replay", "attest/call",
 	"attest/cmw", "attest/snp", "attest/tdx", "attest/sgx", "attest/vtpm", "attest/evidence", "attest/appraisal", "attest/ear", "policy", "audit", "workload"}
 

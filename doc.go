@@ -38,6 +38,8 @@
 //   - attest/snp: the verifier of AMD SEV-SNP, under AMD's roots.
 //   - attest/snp, attest/tdx, attest/sgx: the verifiers of real hardware, each a
 //     library that needs no network; the commands do not use them yet.
+//   - attest/nitro: the verifier of AWS Nitro Enclaves and NitroTPM documents, on
+//     the word of AWS's hypervisor; policy counts it only where it is named.
 //   - internal/claims: what a verification proved. Only verifiers can make it.
 //   - policy: decides from claims. It cannot be given evidence, so a path that
 //     skips verification does not compile.

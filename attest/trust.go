@@ -58,6 +58,8 @@ func TrustStatement(platform string, claims *Claims, un *Unattested, v Verdict) 
 		return unattested("the Keep may be debugged by its host", true)
 	case platform == PlatformSNP || platform == PlatformTDX:
 		return confidentialVM(platform, v)
+	case platform == PlatformNitro:
+		return nitroEnclave(v)
 	}
 	// sgx and vtpm get their own statements with their verifiers.
 	return unattested("no statement exists for platform "+platform, false)
@@ -111,6 +113,26 @@ func confidentialVM(platform string, v Verdict) []Layer {
 		layers[2].By = by(v, "debug", "migration")
 		layers[3].By = layers[2].By
 	}
+	return onlyChecked(layers)
+}
+
+// nitroEnclave is the statement for what AWS's hypervisor vouches for. A
+// NitroTPM has no row of debugging that passed, so its instance is open to
+// whoever administers it.
+func nitroEnclave(v Verdict) []Layer {
+	return onlyChecked([]Layer{
+		{LayerCPU, StandAssumed, "none", "AWS's machine; no evidence names it"},
+		{LayerFirmware, StandAssumed, "none", "AWS's; no evidence names its level"},
+		{LayerHypervisor, StandAssumed, "none", "AWS's Nitro hypervisor, which signed this by a certificate of AWS's; it can read and change the Keep"},
+		{LayerHostKernel, StandExcluded, by(v, "chain", "dates", "signature", "time", "debug"), "the parent instance; on the hypervisor's word it cannot read the Keep's memory, and debugging is off"},
+		{LayerKeepKernel, StandVerified, by(v, "signature", "measurement"), "part of the launch measurement of an accepted release, on the hypervisor's word"},
+		{LayerRuntime, StandVerified, by(v, "signature", "measurement", "host-data", "report-data"), "part of the launch measurement of an accepted release, on the hypervisor's word, and bound to this connection"},
+		{LayerWorkload, StandAssumed, "none", "your own; sent to this Keep alone, after the checks above"},
+	})
+}
+
+// onlyChecked exposes the layers that rest on a row that has not passed.
+func onlyChecked(layers []Layer) []Layer {
 	for i := range layers {
 		if layers[i].Standing != StandAssumed && layers[i].By == notAll {
 			layers[i] = Layer{layers[i].Layer, StandExposed, "none", "a check that this would rest on was not made or gave a warning"}

@@ -44,16 +44,17 @@ const version = 1
 // sizes are the sizes in bytes of a launch measurement by platform. Platforms
 // that are not here (vm, process) have none.
 var sizes = map[string]int{
-	attest.PlatformSNP:  48,
-	attest.PlatformTDX:  48,
-	attest.PlatformSGX:  32,
-	attest.PlatformVTPM: 32,
-	attest.PlatformSim:  48,
+	attest.PlatformSNP:   48,
+	attest.PlatformTDX:   48,
+	attest.PlatformSGX:   32,
+	attest.PlatformNitro: 48,
+	attest.PlatformVTPM:  32,
+	attest.PlatformSim:   48,
 }
 
 // Entry is one reference value.
 type Entry struct {
-	// Platform is "snp", "tdx", "sgx", "vtpm" or "sim".
+	// Platform is "snp", "tdx", "sgx", "nitro", "vtpm" or "sim".
 	Platform string
 	// Measurement is the launch measurement, of the platform's size.
 	Measurement []byte

@@ -40,6 +40,10 @@ type Demand struct {
 // confidential are the platforms that keep the host out.
 var confidential = []string{attest.PlatformSNP, attest.PlatformTDX, attest.PlatformSGX}
 
+// attested are those that have evidence and trust somebody beside the CPU: the
+// cloud's hypervisor. They count if they are named.
+var attested = []string{attest.PlatformNitro, attest.PlatformVTPM}
+
 // Decision is an answer with its reasons: all those against, or, if there is
 // none, what it rests on.
 type Decision struct {
@@ -79,7 +83,7 @@ func Decide(c *attest.Claims, d Demand) Decision {
 		no("claims of platform %s say simulated = %v", c.Platform, c.Simulated)
 	case isSim && !d.AllowSimulated:
 		no("the evidence is simulated and the host can see inside; name its root on this command to allow it")
-	case !isSim && !slices.Contains(confidential, c.Platform) && c.Platform != attest.PlatformVTPM:
+	case !isSim && !slices.Contains(confidential, c.Platform) && !slices.Contains(attested, c.Platform):
 		no("platform %s has no evidence, so there can be no claims of it", c.Platform)
 	}
 	if c.Debug {

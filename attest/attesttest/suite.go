@@ -49,6 +49,10 @@ type Subject struct {
 	// Pass is the outcome that passed rows must have: attest.Pass, or
 	// attest.Simulated for sim.
 	Pass attest.Outcome
+	// WithoutCollateral is the check that fails if all collateral is taken
+	// away or there is too much of it: empty is "chain", and "revocation" is
+	// for evidence that brings its chain.
+	WithoutCollateral string
 	// Bad is evidence that is signed well and must be refused.
 	Bad []Case
 }
@@ -233,6 +237,10 @@ func (s Subject) testSizes(t *testing.T) {
 
 func (s Subject) testCollateral(t *testing.T) {
 	check, missing := "chain", attest.ReasonChain
+	if s.WithoutCollateral != "" {
+		check, missing = s.WithoutCollateral, attest.ReasonListMissing
+	}
+	whole := check
 	edit := func(name string, reason attest.Reason, f func(*Case)) {
 		t.Run(name, func(t *testing.T) {
 			c := s.Good.clone()
@@ -259,7 +267,7 @@ func (s Subject) testCollateral(t *testing.T) {
 		})
 		edit(fmt.Sprintf("Huge%d", i), attest.ReasonTooLarge, func(c *Case) { c.Collateral[i].Value = make([]byte, 1<<20) })
 	}
-	check = "chain"
+	check = whole
 	edit("TooMany", attest.ReasonTooLarge, func(c *Case) {
 		for range 1000 {
 			c.Collateral = append(c.Collateral, c.Collateral[0])

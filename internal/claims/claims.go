@@ -16,16 +16,16 @@ import "time"
 // values. Public code sees it as attest.Claims.
 type Claims struct {
 	// Platform is the platform that the evidence was verified as: "snp",
-	// "tdx", "sgx", "vtpm" or "sim".
+	// "tdx", "sgx", "nitro", "vtpm" or "sim".
 	Platform string
 	// Simulated says that the root of the evidence is a throw-away root of
 	// the user's own. It is true exactly when Platform is "sim".
 	Simulated bool
 	// Measurement is the launch measurement as the hardware signed it: 48
-	// bytes of SHA-384 on snp, tdx and sim.
+	// bytes of SHA-384 on snp, tdx, nitro and sim.
 	Measurement []byte
-	// HostData is the platform's host-data field (SNP HOST_DATA, 32 bytes):
-	// the SHA-256 digest of the Keep's start configuration.
+	// HostData is the platform's host-data field (SNP HOST_DATA, 32 bytes; on
+	// nitro the nonce): the SHA-256 digest of the Keep's start configuration.
 	HostData []byte
 	// ReportData is the 64 bytes of report data that the hardware signed.
 	ReportData [64]byte
