@@ -223,7 +223,7 @@ func (r *Request) piece(p evidence.Piece) Piece {
 	done := Piece{Where: p.Where, Platform: p.Platform, Evidence: p.Evidence}
 	var bound attest.Verdict
 	waive := attest.Waiver(0)
-	exp := attest.Expected{Measurements: r.References, TCB: r.Policy.TCB}
+	exp := attest.Expected{Measurements: r.References}
 	if r.References == nil {
 		waive |= attest.WaiveMeasurement
 	}
@@ -250,13 +250,14 @@ func (r *Request) piece(p evidence.Piece) Piece {
 	default:
 		waive |= attest.WaiveHostData
 	}
-	done.Expected = exp
 	v := r.verifier(p, waive)
 	if v == nil {
 		done.Rows = attest.Verdict{noVerifier(p)}
 		return done
 	}
 	done.Platform = v.Platform()
+	exp.TCB = r.Policy.tcb(done.Platform)
+	done.Expected = exp
 	sel := choose(v.Platform(), p.Evidence, r.Collateral, p.Collateral, r.At)
 	done.Collateral = sel.col
 	claims, rows := v.Verify(p.Evidence, sel.col, exp, r.At)
@@ -267,6 +268,22 @@ func (r *Request) piece(p evidence.Piece) Piece {
 		done.Claims = claims
 	}
 	return done
+}
+
+// Waivers are what r demands nothing of, before its file has been looked into:
+// the waivers with which a caller makes the verifiers that it brings.
+func (r *Request) Waivers() attest.Waiver {
+	w := attest.Waiver(0)
+	if r.References == nil {
+		w |= attest.WaiveMeasurement
+	}
+	if r.ReportData == nil {
+		w |= attest.WaiveReportData
+	}
+	if r.HostData == nil {
+		w |= attest.WaiveHostData
+	}
+	return w
 }
 
 // unbound is the row of a wrapping that is bound to something else than the

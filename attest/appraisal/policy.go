@@ -15,7 +15,7 @@ import (
 	"github.com/enarx/enarx-go/attest/tdx"
 )
 
-// Policy is a relying party's policy file, parsed; package policyfile reads
+// Policy is a relying party's policy file, parsed; package policytoml reads
 // it. The zero Policy asks for what every verifier insists on and excuses
 // nothing.
 type Policy struct {
@@ -26,9 +26,29 @@ type Policy struct {
 	Platforms []string
 	// TCB is asked of firmware level and chip, on all platforms.
 	TCB attest.TCBPolicy
+	// Floors are asked of one platform each, beside those of TCB.
+	Floors []Floor
 	// SNP and SGX are asked of their platforms.
 	SNP SNPPolicy
 	SGX SGXPolicy
+}
+
+// Floor is a lowest accepted firmware level of one platform.
+type Floor struct {
+	Platform string
+	attest.TCBFloor
+}
+
+// tcb is what is asked of firmware level and chip of one platform.
+func (p *Policy) tcb(platform string) attest.TCBPolicy {
+	t := p.TCB
+	t.Floors = slices.Clone(t.Floors)
+	for _, f := range p.Floors {
+		if f.Platform == platform {
+			t.Floors = append(t.Floors, f.TCBFloor)
+		}
+	}
+	return t
 }
 
 // SNPPolicy is what is asked of platform snp beside its TCB; see snp.Options
@@ -96,6 +116,9 @@ func orNone(s []string) string {
 func (p *Policy) Dates() []time.Time {
 	var list []time.Time
 	for _, f := range p.TCB.Floors {
+		list = append(list, f.From)
+	}
+	for _, f := range p.Floors {
 		list = append(list, f.From)
 	}
 	for _, a := range p.TCB.Accept {

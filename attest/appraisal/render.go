@@ -29,19 +29,26 @@ func (res *Result) JSON() ([]byte, error) {
 // Text is the result for people, in lines of at most width characters: the
 // verdict, every row, the trust statement, and what to do next.
 func (res *Result) Text(width int) string {
-	var b strings.Builder
-	b.WriteString(attest.Wrap(res.headline(), "", width))
-	if skipped := res.names(attest.Skipped); len(skipped) > 0 {
-		b.WriteString(attest.Wrap("not checked: "+strings.Join(skipped, ", "), "", width))
+	return res.head(width) + "\n" + res.Rows.Text(width) + res.tail(width)
+}
+
+func (res *Result) head(width int) string {
+	s := attest.Wrap(res.headline(), "", width)
+	if skipped := res.names(attest.Skipped); len(skipped) > 0 && res.Accepted {
+		s += attest.Wrap("not checked, because nobody demanded it: "+strings.Join(skipped, ", "), "", width)
 	}
-	b.WriteString("\n" + res.Rows.Text(width) + "\n" + attest.TrustText(res.Trust, width))
+	return s
+}
+
+func (res *Result) tail(width int) string {
+	s := "\n" + attest.TrustText(res.Trust, width)
 	if next := res.Next(); len(next) > 0 {
-		b.WriteString("\nwhat to do next:\n")
-		for _, s := range next {
-			b.WriteString(attest.Wrap(s, "  - ", width))
+		s += "\nwhat to do next:\n"
+		for _, line := range next {
+			s += attest.Wrap(line, "  - ", width)
 		}
 	}
-	return b.String()
+	return s
 }
 
 // headline is the verdict in one sentence.

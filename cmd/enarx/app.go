@@ -127,6 +127,7 @@ leaves, the client has proof of what is at the other end.
 		{"host", newReferenceCmd(a)},
 		{"host", newReceiptCmd(a)},
 		{"host", newEvidenceCmd(a)},
+		{"host", newVerifyCmd(a)},
 		{"host", newVersionCmd(a)},
 	} {
 		c.cmd.GroupID = c.group
