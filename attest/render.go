@@ -70,10 +70,36 @@ func TrustText(layers []Layer, width int) string {
 }
 
 // Wrap lays one paragraph out under the same rules, with lead in front of its
-// first line and the same room before the others.
+// first line and the same room before the others. An address is never broken,
+// since a person copies it: it may make a line longer than width.
 func Wrap(text, lead string, width int) string {
+	text = escape(text, maxParagraph)
+	indent := utf8.RuneCountInString(lead)
+	room := max(max(width, minWidth)-indent, minWidth/2)
 	var b strings.Builder
-	wrap(&b, lead, escape(text, maxParagraph), max(width, minWidth))
+	line, words := "", strings.Fields(text)
+	flush := func() {
+		if line != "" {
+			b.WriteString(strings.TrimRight(lead+line, " ") + "\n")
+			lead, line = strings.Repeat(" ", indent), ""
+		}
+	}
+	for _, w := range words {
+		parts := []string{w}
+		if !strings.Contains(w, "://") {
+			parts = lines(w, room)
+		}
+		for _, p := range parts {
+			if line != "" && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(p) > room {
+				flush()
+			}
+			if line != "" {
+				line += " "
+			}
+			line += p
+		}
+	}
+	flush()
 	return b.String()
 }
 

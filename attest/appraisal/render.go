@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -27,21 +28,37 @@ func (res *Result) JSON() ([]byte, error) {
 }
 
 // Text is the result for people, in lines of at most width characters: the
-// verdict, every row, the trust statement, and what to do next.
+// verdict; the rows that were checked, with what was expected where it did not
+// pass; what was not checked; the trust statement; and what to do next. Long
+// values that are in order are cut; [Result.JSON] has all of them.
 func (res *Result) Text(width int) string {
-	return res.head(width) + "\n" + res.Rows.Text(width) + res.tail(width)
+	var checked, skipped attest.Verdict
+	for _, r := range res.Rows {
+		switch r.Outcome {
+		case attest.Skipped:
+			skipped = append(skipped, r)
+			continue
+		case attest.Pass, attest.Simulated:
+			r.Seen = short(r.Seen)
+		default:
+			r.Todo = "" // stands at the end
+		}
+		checked = append(checked, r)
+	}
+	s := res.head(width) + "\n" + checked.Text(width)
+	if len(skipped) > 0 {
+		s += "\nnot checked, because nothing was demanded:\n" + brief(skipped, width)
+	}
+	return s + res.tail(width)
 }
 
-func (res *Result) head(width int) string {
-	s := attest.Wrap(res.headline(), "", width)
-	if skipped := res.names(attest.Skipped); len(skipped) > 0 && res.Accepted {
-		s += attest.Wrap("not checked, because nobody demanded it: "+strings.Join(skipped, ", "), "", width)
-	}
-	return s
-}
+func (res *Result) head(width int) string { return attest.Wrap(res.headline(), "", width) }
 
 func (res *Result) tail(width int) string {
-	s := "\n" + attest.TrustText(res.Trust, width)
+	s := "\nnothing is proven about this machine: trust nothing that the evidence says\n"
+	if res.Accepted {
+		s = "\n" + attest.TrustText(res.Trust, width)
+	}
 	if next := res.Next(); len(next) > 0 {
 		s += "\nwhat to do next:\n"
 		for _, line := range next {
@@ -50,6 +67,42 @@ func (res *Result) tail(width int) string {
 	}
 	return s
 }
+
+// longHex are values too long for the eye.
+var longHex = regexp.MustCompile(`[0-9a-f]{40,}`)
+
+// short cuts long values: what passed need not be read to its end.
+func short(s string) string {
+	return longHex.ReplaceAllStringFunc(s, func(h string) string {
+		if strings.Trim(h, "0") == "" {
+			return fmt.Sprintf("zeroes (%d bytes)", len(h)/2)
+		}
+		return h[:16] + "…"
+	})
+}
+
+// brief gives each row one line.
+func brief(rows attest.Verdict, width int) string {
+	names := 0
+	for _, r := range rows {
+		names = max(names, len(r.Check))
+	}
+	var b strings.Builder
+	for _, r := range rows {
+		r.Seen = zeroes.ReplaceAllStringFunc(r.Seen, short)
+		text := []rune(strings.TrimSuffix(attest.Wrap(r.Seen, "", maxBrief), "\n"))
+		if room := max(width-names-4, 16); len(text) > room {
+			text = append(text[:room-1], '…')
+		}
+		fmt.Fprintf(&b, "  %-*s  %s\n", names, r.Check, strings.ReplaceAll(string(text), "\n", " "))
+	}
+	return b.String()
+}
+
+var zeroes = regexp.MustCompile(`0{40,}`)
+
+// maxBrief bounds what is laid out before it is cut, in characters.
+const maxBrief = 400
 
 // headline is the verdict in one sentence.
 func (res *Result) headline() string {
@@ -69,8 +122,11 @@ func (res *Result) headline() string {
 	if res.Claims.Simulated {
 		s = "SIMULATED: " + what + " passes at " + at + " and proves nothing about any host"
 	}
-	if n := len(res.names(attest.Warn)); n > 0 {
-		s += fmt.Sprintf("; warnings: %s", strings.Join(res.names(attest.Warn), ", "))
+	if w := res.names(attest.Warn); len(w) > 0 {
+		s += "; warnings: " + strings.Join(w, ", ")
+	}
+	if len(res.Claims.Waived) > 0 {
+		s += "; not checked: " + strings.Join(res.Claims.Waived, ", ")
 	}
 	return s
 }
