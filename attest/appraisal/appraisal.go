@@ -48,6 +48,7 @@ import (
 
 	"github.com/enarx/enarx-go/attest"
 	"github.com/enarx/enarx-go/attest/evidence"
+	"github.com/enarx/enarx-go/attest/nitro"
 	"github.com/enarx/enarx-go/attest/snp"
 	"github.com/enarx/enarx-go/attest/tdx"
 )
@@ -84,6 +85,7 @@ type Request struct {
 type Caches struct {
 	SNP   *snp.Cache
 	Intel *tdx.Cache
+	Nitro *nitro.Cache
 }
 
 // Result is the answer.
@@ -146,6 +148,9 @@ func Appraise(r Request) (*Result, error) {
 	}
 	res.Format = found.Format
 	res.Rows = append(res.Rows, found.Rows...)
+	for _, w := range found.Valid {
+		res.Rows = append(res.Rows, w.Row(r.At))
+	}
 	var platforms []string
 	for i, p := range found.Pieces {
 		done := r.piece(p)
@@ -204,11 +209,15 @@ func find(file []byte) (*evidence.Found, *attest.Row) {
 		row.Todo = "give the evidence itself and not an image or archive that holds it"
 		return nil, row
 	}
-	found, err := detect(file)
+	found, err := evidence.Find(file)
+	var known *evidence.Error
 	switch {
+	case errors.As(err, &known):
+		row.Seen, row.Reason, row.Todo = known.Error(), known.Reason, known.Todo
+		return nil, row
 	case err != nil:
 		row.Seen = err.Error()
-		row.Todo = "check that the file is whole and is evidence; enarx evidence inspect says what is in it"
+		row.Todo = "check that the file is whole and is evidence, and not, for example, collateral or a certificate without any"
 		return nil, row
 	case len(found.Pieces) == 0 || len(found.Pieces) > maxPieces:
 		row.Seen, row.Expected = fmt.Sprintf("%d pieces of evidence", len(found.Pieces)), fmt.Sprintf("1 to %d", maxPieces)
@@ -290,7 +299,7 @@ func (r *Request) Waivers() attest.Waiver {
 // relying party demands.
 func unbound(what string, wrapped, demanded []byte, source string) attest.Row {
 	return attest.Row{
-		Check: "wrapping." + strings.ReplaceAll(what, " ", "-"), Seen: fmt.Sprintf("bound to %s %x", what, wrapped),
+		Check: "wrapper." + strings.ReplaceAll(what, " ", "-"), Seen: fmt.Sprintf("bound to %s %x", what, wrapped),
 		Expected: fmt.Sprintf("%x", demanded), Source: source, Outcome: attest.Fail, Reason: attest.ReasonBinding,
 		Todo: "the file around the evidence is of another session; leave out the " + what + " to check the evidence against the file itself",
 	}

@@ -97,7 +97,23 @@ func (s *selection) intel(quote []byte, items []item, at time.Time) []item {
 	} {
 		picked = append(picked, documents(items, kind.mediaType, kind.fits, at)...)
 	}
-	return append(picked, pick(items, func(x item) bool { return unread(x) })...)
+	picked = append(picked, eventLogs(items)...)
+	return append(picked, pick(items, unread)...)
+}
+
+// eventLogs are those that the file brings, or else the one of the relying
+// party's: of several there is no telling which is this machine's.
+func eventLogs(items []item) []item {
+	logs := pick(items, func(x item) bool {
+		return x.MediaType == attest.MediaTypeEventLog || x.MediaType == attest.MediaTypeDstackLog
+	})
+	if brought := pick(logs, func(x item) bool { return !x.own }); len(brought) > 0 {
+		return brought
+	}
+	if len(logs) == 1 {
+		return logs
+	}
+	return nil
 }
 
 // documents picks the one of a kind. Where none fits, one that stands alone is

@@ -3,12 +3,12 @@
 
 package appraisal
 
+import "github.com/enarx/enarx-go/attest/evidence"
+
 // Limits on what comes from outside. Sizes are in bytes.
 const (
-	// MaxFile bounds the file with the evidence. The largest known is an
-	// evidence bundle: evidence, an event log and a full set of collateral,
-	// well below 1 MiB.
-	MaxFile = 4 << 20
+	// MaxFile bounds the file with the evidence.
+	MaxFile = evidence.MaxFile
 	// MaxCollateral bounds the entries of collateral of one request: that of
 	// a fleet of many hundred platforms. A verifier gets only those that its
 	// evidence needs.

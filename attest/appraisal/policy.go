@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/attest/nitro"
 	"github.com/enarx/enarx-go/attest/sgx"
 	"github.com/enarx/enarx-go/attest/snp"
 	"github.com/enarx/enarx-go/attest/tdx"
@@ -28,9 +29,10 @@ type Policy struct {
 	TCB attest.TCBPolicy
 	// Floors are asked of one platform each, beside those of TCB.
 	Floors []Floor
-	// SNP and SGX are asked of their platforms.
-	SNP SNPPolicy
-	SGX SGXPolicy
+	// SNP, SGX and Nitro are asked of their platforms.
+	SNP   SNPPolicy
+	SGX   SGXPolicy
+	Nitro NitroPolicy
 }
 
 // Floor is a lowest accepted firmware level of one platform.
@@ -79,6 +81,16 @@ type SGXPolicy struct {
 
 func (p SGXPolicy) options(w attest.Waiver, c *tdx.Cache) sgx.Options {
 	return sgx.Options{Signer: p.Signer, Waive: w, Cache: c}
+}
+
+// NitroPolicy is what is asked of platform nitro; see nitro.Options.
+type NitroPolicy struct {
+	PCRs       map[uint][]byte
+	RequireCRL bool
+}
+
+func (p NitroPolicy) options(w attest.Waiver, c *nitro.Cache) nitro.Options {
+	return nitro.Options{PCRs: p.PCRs, RequireCRL: p.RequireCRL, Waive: w, Cache: c}
 }
 
 // rows are the checks of policy that no verifier makes, and the rules that

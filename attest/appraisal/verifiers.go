@@ -8,6 +8,7 @@ import (
 
 	"github.com/enarx/enarx-go/attest"
 	"github.com/enarx/enarx-go/attest/evidence"
+	"github.com/enarx/enarx-go/attest/nitro"
 	"github.com/enarx/enarx-go/attest/sgx"
 	"github.com/enarx/enarx-go/attest/snp"
 	"github.com/enarx/enarx-go/attest/tdx"
@@ -40,6 +41,8 @@ func (r *Request) verifier(p evidence.Piece, waive attest.Waiver) attest.Verifie
 		v = tdx.New(tdx.Options{Waive: waive, Cache: r.Caches.Intel})
 	case attest.PlatformSGX:
 		v = sgx.New(r.Policy.SGX.options(waive, r.Caches.Intel))
+	case attest.PlatformNitro:
+		v = nitro.New(r.Policy.Nitro.options(waive, r.Caches.Nitro))
 	default:
 		return nil
 	}

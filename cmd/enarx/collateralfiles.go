@@ -4,9 +4,6 @@
 package main
 
 import (
-	"bytes"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"io/fs"
 	"os"
@@ -15,10 +12,11 @@ import (
 
 	"github.com/enarx/enarx-go/attest"
 	"github.com/enarx/enarx-go/attest/appraisal"
+	"github.com/enarx/enarx-go/attest/evidence"
 )
 
 // maxCollateralFile bounds one file of collateral; a chain in PEM has some
-// 4 KiB, a TCB info 9.
+// 4 KiB, a TCB info 9, an event log 60.
 const maxCollateralFile = 1 << 20
 
 // readCollateral reads the files and directories of --collateral. What a file
@@ -34,10 +32,12 @@ func (a *app) readCollateral(paths []string) (attest.Collateral, error) {
 		if st.IsDir() {
 			err = a.readCollateralDir(path, &col)
 		} else {
+			var b []byte
 			var some attest.Collateral
-			if some, err = readCollateralFile(path); err == nil && len(some) == 0 {
-				err = failf(exitUsage, "give certificates, revocation lists or Intel's JSON, as the vendors serve them",
-					"--collateral %s: %w", path, errNoCollateral)
+			if b, err = readLimited(path, "the collateral", maxCollateralFile, exitUsage); err == nil {
+				if some, err = evidence.FindCollateral(b); err != nil {
+					err = fail(exitUsage, "give certificates, revocation lists or Intel's JSON, as the vendors serve them", fmt.Errorf("--collateral %s: %w", path, err))
+				}
 			}
 			col = append(col, some...)
 		}
@@ -55,6 +55,7 @@ func (a *app) readCollateral(paths []string) (attest.Collateral, error) {
 // names.
 func (a *app) readCollateralDir(dir string, col *attest.Collateral) error {
 	found := 0
+	var damaged []string
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
@@ -67,9 +68,13 @@ func (a *app) readCollateralDir(dir string, col *attest.Collateral) error {
 		if st, err := os.Stat(path); err != nil || !st.Mode().IsRegular() || st.Size() > maxCollateralFile {
 			return nil
 		}
-		some, err := readCollateralFile(path)
+		b, err := readLimited(path, "the collateral", maxCollateralFile, exitUsage)
 		if err != nil {
 			return err
+		}
+		some, err := evidence.FindCollateral(b)
+		if err != nil && looksLikeCollateral(path) {
+			damaged = append(damaged, filepath.Base(path))
 		}
 		found += len(some)
 		*col = append(*col, some...)
@@ -78,68 +83,25 @@ func (a *app) readCollateralDir(dir string, col *attest.Collateral) error {
 		}
 		return nil
 	})
-	if err == nil && found == 0 {
+	switch {
+	case err != nil:
+		return err
+	case len(damaged) > 0:
+		a.ui.warningf("--collateral %s: cannot be read as collateral and is left out: %s", dir, strings.Join(damaged, ", "))
+	case found == 0:
 		a.ui.warningf("--collateral %s: no file in it is collateral", dir)
 	}
-	return err
+	return nil
 }
 
-// readCollateralFile gives what is in one file; nothing if it is no
-// collateral.
-func readCollateralFile(path string) (attest.Collateral, error) {
-	b, err := readLimited(path, "the collateral", maxCollateralFile, exitUsage)
-	if err != nil {
-		return nil, err
-	}
-	col, err := parseCollateral(b)
-	if err != nil {
-		return nil, failf(exitUsage, "take the damaged file away, or get it anew", "--collateral %s: %w", path, err)
-	}
-	return col, nil
-}
-
-// parseCollateral recognises collateral by its content. A file that says it is
-// PEM must be so to its end.
-func parseCollateral(b []byte) (attest.Collateral, error) {
-	text := bytes.TrimSpace(b)
-	one := func(mediaType string, value []byte) (attest.Collateral, error) {
-		return attest.Collateral{{MediaType: mediaType, Value: value}}, nil
-	}
-	switch {
-	case bytes.HasPrefix(text, []byte("-----BEGIN CERTIFICATE-----")), bytes.HasPrefix(text, []byte("-----BEGIN X509 CRL-----")):
-		return parsePEM(text)
-	case bytes.HasPrefix(text, []byte(`{"tcbInfo"`)):
-		return one(attest.MediaTypeIntelTCBInfo, b)
-	case bytes.HasPrefix(text, []byte(`{"enclaveIdentity"`)):
-		return one(attest.MediaTypeIntelQEIdentity, b)
-	}
-	if len(b) > 0 && b[0] == 0x30 { // an ASN.1 sequence
-		if _, err := x509.ParseCertificate(b); err == nil {
-			return one(attest.MediaTypeCertificate, b)
-		}
-		if _, err := x509.ParseRevocationList(b); err == nil {
-			return one(attest.MediaTypeCRL, b)
+// looksLikeCollateral goes by the name alone: it decides whether a file that
+// cannot be used is worth a warning.
+func looksLikeCollateral(path string) bool {
+	name := strings.ToLower(filepath.Base(path))
+	for _, s := range []string{"crl", "tcbinfo", "tcb-info", "qeidentity", "qe-identity", "vcek", "vlek", "ask", "ark", "chain"} {
+		if strings.Contains(name, s) {
+			return true
 		}
 	}
-	return nil, nil
-}
-
-func parsePEM(text []byte) (attest.Collateral, error) {
-	var col attest.Collateral
-	for rest := text; len(bytes.TrimSpace(rest)) > 0; {
-		block, after := pem.Decode(rest)
-		if block == nil {
-			return nil, fmt.Errorf("something that is no PEM block after %d of them", len(col))
-		}
-		switch block.Type {
-		case "CERTIFICATE":
-			col = append(col, attest.Evidence{MediaType: attest.MediaTypeCertificate, Value: block.Bytes})
-		case "X509 CRL":
-			col = append(col, attest.Evidence{MediaType: attest.MediaTypeCRL, Value: block.Bytes})
-		default:
-			return nil, fmt.Errorf("a PEM block of type %q, expected certificates and revocation lists", block.Type)
-		}
-		rest = after
-	}
-	return col, nil
+	return false
 }

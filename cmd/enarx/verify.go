@@ -5,7 +5,6 @@ package main
 
 import (
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -242,5 +241,3 @@ func bytesFlag[T [32]byte | [64]byte](flag, text string) (*T, error) {
 	}
 	return &to, nil
 }
-
-var errNoCollateral = errors.New("neither a certificate, nor a revocation list, nor a document of Intel's")

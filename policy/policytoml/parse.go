@@ -40,8 +40,9 @@ type file struct {
 		Floors []floor      `toml:"floor"`
 		Accept []acceptance `toml:"accept"`
 	} `toml:"tcb"`
-	SNP *snpTable `toml:"snp"`
-	SGX *sgxTable `toml:"sgx"`
+	SNP   *snpTable   `toml:"snp"`
+	SGX   *sgxTable   `toml:"sgx"`
+	Nitro *nitroTable `toml:"nitro"`
 }
 
 // Parse reads a policy file. name is for messages.

@@ -69,6 +69,9 @@ func TestExampleOfTheDocumentation(t *testing.T) {
 	if x := p.SGX.Signer; x == nil || x.MRSigner[0] != 0x9a || x.ProductID != 1 || x.MinSVN != 3 {
 		t.Errorf("%+v", x)
 	}
+	if len(p.Nitro.PCRs) != 1 || p.Nitro.PCRs[8][0] != 0x70 || p.Nitro.RequireCRL {
+		t.Errorf("%+v", p.Nitro)
+	}
 	if dates := p.Dates(); len(dates) != 2 || !dates[0].Before(dates[1]) {
 		t.Errorf("%v", dates)
 	}
@@ -141,6 +144,8 @@ func TestErrorsHaveLines(t *testing.T) {
 		{"version = 1\n[snp]\nid_keys = [\"00\"]\n", "p.toml:3: snp.id_keys:"},
 		{"version = 1\n[sgx]\nmin_svn = 1\n", "p.toml:2: sgx.mrsigner: missing"},
 		{"version = 1\n[sgx]\nmrsigner = \"" + strings.Repeat("0a", 32) + "\"\n", "p.toml:2: sgx.product_id: missing"},
+		{"version = 1\n[nitro]\npcrs = { 32 = \"\" }\n", "p.toml:3: nitro.pcrs: \"32\" is no register"},
+		{"version = 1\n[nitro]\npcrs = { 8 = \"00\" }\n", "p.toml:3: nitro.pcrs: register 8"},
 		{"version = 1\n[sgx]\nmin_svn = 70000\n", "p.toml:3:"},
 	} {
 		if _, err := Parse("p.toml", []byte(x.text)); err == nil || !strings.Contains(err.Error(), x.want) {

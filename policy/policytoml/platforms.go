@@ -36,6 +36,12 @@ type sgxTable struct {
 	MinSVN    uint16  `toml:"min_svn"`
 }
 
+// nitroTable is [nitro].
+type nitroTable struct {
+	PCRs map[string]string `toml:"pcrs"`
+	List bool              `toml:"require_revocation_list"`
+}
+
 // features are the names of the features that can be required of snp, as in
 // the rows of the verdict.
 var features = map[string]snp.Feature{
@@ -63,7 +69,34 @@ func (f *file) platformTables(p *appraisal.Policy) error {
 			return &fault{table: "sgx", key: key, err: err}
 		}
 	}
+	if f.Nitro != nil {
+		if key, err := f.Nitro.read(&p.Nitro); err != nil {
+			return &fault{table: "nitro", key: key, err: err}
+		}
+	}
 	return nil
+}
+
+// maxPCR is the highest register that a Nitro document can hold.
+const maxPCR = 31
+
+func (t *nitroTable) read(p *appraisal.NitroPolicy) (key string, err error) {
+	p.RequireCRL = t.List
+	for name, text := range t.PCRs {
+		n, err := strconv.ParseUint(name, 10, 8)
+		if err != nil || n > maxPCR || strconv.FormatUint(n, 10) != name {
+			return "pcrs", fmt.Errorf("%q is no register from 0 to %d", name, maxPCR)
+		}
+		b, err := hex.DecodeString(text)
+		if err != nil || len(b) != 48 {
+			return "pcrs", fmt.Errorf("register %s: %.40q is no SHA-384 value of 96 hexadecimal digits", name, text)
+		}
+		if p.PCRs == nil {
+			p.PCRs = map[uint][]byte{}
+		}
+		p.PCRs[uint(n)] = b
+	}
+	return "", nil
 }
 
 func (t *snpTable) read(p *appraisal.SNPPolicy) (key string, err error) {
