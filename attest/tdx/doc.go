@@ -16,6 +16,7 @@
 // of all of it, and then what the TD is:
 //
 //   - measurement: [Measurement] of MRTD and RTMR0 to RTMR2 is a reference value;
+//   - event-log: a log that came along replays to the registers;
 //   - debug: no debugging or profiling by the host;
 //   - migration: not migratable, and no service TD bound;
 //   - sept-ve: SEPT_VE_DISABLE is set;
@@ -39,6 +40,12 @@
 // ([attest.MediaTypePEMChain]): the TCB signer's always, the PCK's if the quote
 // does not carry them. Every certificate must lead to Intel's root; two
 // different lists of one issuer, TCB infos or identities are refused.
+//
+// A log of events ([attest.MediaTypeEventLog], [attest.MediaTypeDstackLog]) is
+// no endorsement but the guest's own account; it is replayed against RTMR0 to
+// RTMR3, and the registers that it accounts for must come out exactly. A register
+// that is not zero and has no event is named; it is proven by the quote all the
+// same, and what it means is for the reference value to say.
 //
 // # Components of the TCB
 //

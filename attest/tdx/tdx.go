@@ -122,6 +122,7 @@ func (v verifier) Verify(ev attest.Evidence, col attest.Collateral, exp attest.E
 	m := Measurement(td.MRTD, td.RTMR[0], td.RTMR[1], td.RTMR[2])
 	detail := fmt.Sprintf("MRTD %x, RTMR0 %x, RTMR1 %x, RTMR2 %x", td.MRTD, td.RTMR[0], td.RTMR[1], td.RTMR[2])
 	a.Measurement(m[:], detail, exp.Measurements)
+	checkEventLogs(a, td, col)
 	checkAttributes(a, td)
 	a.HostData("MRCONFIGID", td.MRConfigID[:], exp.HostData)
 	a.ReportData(td.ReportData, exp.ReportData)

@@ -16,6 +16,7 @@ import (
 // inputs is the collateral, sorted by kind. A kind that could not be read has
 // its error, and the check that needs it fails with it.
 type inputs struct {
+	tee         TEE
 	certs       pool
 	certErr     error
 	crls        []*x509.RevocationList
@@ -29,7 +30,7 @@ type inputs struct {
 
 // sortInputs reads the quote's certificates and all collateral.
 func sortInputs(q *Quote, col attest.Collateral) *inputs {
-	in := &inputs{}
+	in := &inputs{tee: q.TEE}
 	if q.certType == certLeaf || q.certType == certChain {
 		in.addPEM("the quote", q.certData)
 	}
@@ -77,6 +78,11 @@ func (in *inputs) add(i int, e attest.Evidence) {
 		addDocument(&in.tcbInfos, &in.tcbInfoErr, e.Value, tooLong)
 	case attest.MediaTypeIntelQEIdentity:
 		addDocument(&in.identities, &in.identityErr, e.Value, tooLong)
+	case attest.MediaTypeEventLog, attest.MediaTypeDstackLog:
+		// A TD's registers prove its log; the caller replays it.
+		if in.tee != TDX {
+			in.other = append(in.other, fmt.Sprintf("entry %d of type %s", i, shown(e.MediaType)))
+		}
 	default:
 		in.other = append(in.other, fmt.Sprintf("entry %d of type %s", i, shown(e.MediaType)))
 	}
