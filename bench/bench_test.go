@@ -87,3 +87,15 @@ func TestResultIsTheLastLine(t *testing.T) {
 		t.Error("a line that is no JSON was read")
 	}
 }
+
+func TestParseBenchmarks(t *testing.T) {
+	all, err := parseBenchmarks("goos: linux\nBenchmarkTDX-2   \t     20\t       129206 B/cold\t  937.4 µs/cold\t 0 ns/op\nBenchmarkSGX\t3\t1 µs/warm\nPASS\n")
+	if err != nil || len(all) != 2 || all["TDX"]["B/cold"] != 129206 || all["TDX"]["µs/cold"] != 937.4 || all["SGX"]["µs/warm"] != 1 {
+		t.Errorf("%v, %v", all, err)
+	}
+	for _, bad := range []string{"", "PASS\n", "BenchmarkTDX 3 x µs/cold\n"} {
+		if all, err := parseBenchmarks(bad); err == nil {
+			t.Errorf("%q gives %v", bad, all)
+		}
+	}
+}

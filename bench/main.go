@@ -3,7 +3,8 @@
 
 // Bench measures Enarx against named peers on the machine at hand and prints
 // ratios; make bench runs it. It drives the programs that make build has made,
-// as a user would, and measures nothing from inside them.
+// as a user would, and measures nothing from inside them; part verify alone runs
+// the benchmarks of a package.
 //
 //	run      warm enarx run of a C and a Go hello (platform process, all
 //	         isolation on) against the wazero CLI with its compile cache and
@@ -13,6 +14,8 @@
 //	         program's through a plain TLS connection and a TCP relay
 //	memory   what one unclaimed process Keep takes, in PSS
 //	waves    200 attested Keeps in waves of 20
+//	verify   evidence of real hardware, against go-sev-guest, go-tdx-guest and
+//	         bare signature checks; rates, allocations and 64 at the same time
 //
 // How to read it: the runs of all peers are interleaved, so that a disturbance
 // hits all of them; values are medians, with the lowest in brackets. A single
@@ -49,6 +52,7 @@ var parts = []struct {
 	{"stdout", (*bench).benchStdout},
 	{"memory", (*bench).benchMemory},
 	{"waves", (*bench).benchWaves},
+	{"verify", (*bench).benchVerify},
 }
 
 func main() {
@@ -60,9 +64,16 @@ func main() {
 		return
 	}
 	rounds := flag.Int("rounds", 21, "how often each thing is measured")
-	only := flag.String("only", "", "comma-separated parts to run: run, deploy, stdout, memory, waves")
+	only := flag.String("only", "", "comma-separated parts to run: run, deploy, stdout, memory, waves, verify")
 	bin := flag.String("bin", "bin", "directory of enarx and keep")
 	flag.Parse()
+	if *only == "verify" { // which needs neither programs nor guests
+		if err := (&bench{rounds: max(*rounds, 1)}).benchVerify(); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if err := start(*rounds, *only, *bin); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
