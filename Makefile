@@ -12,6 +12,7 @@ SHELL := /bin/bash
 STATICCHECK ?= honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK ?= golang.org/x/vuln/cmd/govulncheck@v1.8.0
 FUZZTIME ?= 20s
+MUTATIONS ?= 100000
 
 .PHONY: help
 help: ## list the targets
@@ -58,6 +59,14 @@ fuzz: ## run every fuzz target for FUZZTIME (20s)
 			go test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) "$$pkg" || exit 1; \
 		done; \
 	done
+
+.PHONY: tamper
+tamper: ## flip every bit of all evidence of real hardware and its collateral
+	@set -o pipefail; go test ./attest/attesttest/conformance -count=1 -timeout=4h -run=DamagedVectors -v -attest.everybit | grep -v '^=== '
+
+.PHONY: mutations
+mutations: ## compare verdicts on MUTATIONS (100000) of the vectors with other verifiers
+	@set -o pipefail; go test ./attest/attesttest/conformance -count=1 -timeout=4h -run=OnMutations -v -attest.mutations=$(MUTATIONS) | grep -v '^=== '
 
 .PHONY: bench
 bench: build ## measure against named peers and print ratios

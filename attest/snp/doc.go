@@ -45,6 +45,6 @@
 // certificates and lists were found good; dates, revocation and demands are
 // evaluated on every call.
 //
-// DISAGREEMENTS.md lists where the verdict differs from that of other
+// attest/DISAGREEMENTS.md lists where the verdict differs from that of other
 // verifiers, with the document that settles each.
 package snp

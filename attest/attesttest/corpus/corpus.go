@@ -58,6 +58,9 @@ type Vector struct {
 	Reason attest.Reason
 	// TCB is how the row of the TCB begins (tdx, sgx), or "".
 	TCB string
+	// Ignored says that a part of the collateral is not needed and so not
+	// looked at: a revocation list of another root, or one of several.
+	Ignored bool
 	// Advisories are those in the row of the TCB, joined with ", ".
 	Advisories string
 }
@@ -177,6 +180,7 @@ type row struct {
 	at         string // the day, or the time in RFC 3339
 	collateral string // names of files or folders, joined with a space
 	o          Options
+	ignored    bool // see Vector
 	fails      string
 	tcb        string
 	advisories string
@@ -195,5 +199,5 @@ func (r row) vector(t testing.TB, platform string) Vector {
 	if r.note != "" {
 		name += ", " + r.note
 	}
-	return Vector{Name: name, File: r.file, Platform: platform, At: at, Options: r.o, Fails: r.fails, TCB: r.tcb, Advisories: r.advisories}
+	return Vector{Name: name, File: r.file, Platform: platform, At: at, Options: r.o, Fails: r.fails, TCB: r.tcb, Ignored: r.ignored, Advisories: r.advisories}
 }

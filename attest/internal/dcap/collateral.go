@@ -32,7 +32,12 @@ type inputs struct {
 func sortInputs(q *Quote, col attest.Collateral) *inputs {
 	in := &inputs{tee: q.TEE}
 	if q.certType == certLeaf || q.certType == certChain {
-		in.addPEM("the quote", q.certData)
+		n := in.addPEM("the quote", q.certData)
+		// Nobody signs the type. It must fit, or it could be changed
+		// unnoticed.
+		if in.certErr == nil && (n == 1) != (q.certType == certLeaf) {
+			in.certErr = fmt.Errorf("the quote: certification data of type %d with %d certificates, expected one for type %d and a chain for type %d", q.certType, n, certLeaf, certChain)
+		}
 	}
 	if len(col) > maxEntries {
 		in.certErr = fault.New(attest.ReasonTooLarge, "%d entries of collateral, expected at most %d", len(col), maxEntries)
@@ -98,15 +103,17 @@ func addDocument(to *[][]byte, failed *error, value []byte, tooLong error) {
 	}
 }
 
-func (in *inputs) addPEM(name string, b []byte) {
+// addPEM reads a chain and gives the number of certificates in it.
+func (in *inputs) addPEM(name string, b []byte) int {
 	ders, err := splitPEM(b)
 	if err != nil {
 		in.certErr = fmt.Errorf("%s: %w", name, err)
-		return
+		return 0
 	}
 	for _, der := range ders {
 		in.addCert(name, der)
 	}
+	return len(ders)
 }
 
 func (in *inputs) addCert(name string, der []byte) {

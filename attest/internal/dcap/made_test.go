@@ -124,6 +124,7 @@ func TestMadeRefused(t *testing.T) {
 		{"certification data 1, short", "format", attest.ReasonFormat, "type 1", with(td, func(s *dcaptest.Spec) { s.CertType, s.CertData = 1, make([]byte, 35) })},
 		{"certification data 9", "format", attest.ReasonFormat, "type 9", with(td, func(s *dcaptest.Spec) { s.CertType = 9 })},
 		{"certification data 6 twice", "format", attest.ReasonFormat, "type 6", with(td, func(s *dcaptest.Spec) { s.CertType = 6 })},
+		{"a chain called a leaf", "chain", attest.ReasonChain, "type 4 with 3 certificates", with(td, func(s *dcaptest.Spec) { s.CertType = 4 })},
 		{"no PCK in the quote", "chain", attest.ReasonChain, "no PCK", with(td, func(s *dcaptest.Spec) { s.CertType, s.CertData = 7, []byte("manifest") })},
 		{"no certificate in PEM", "chain", attest.ReasonChain, "no certificate", with(td, func(s *dcaptest.Spec) { s.CertData = []byte{0} })},
 		{"text between PEM", "chain", attest.ReasonChain, "", with(td, func(s *dcaptest.Spec) { s.CertData = []byte("hello") })},
