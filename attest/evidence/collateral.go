@@ -6,13 +6,13 @@ package evidence
 import (
 	"bytes"
 	"crypto/x509"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/attest/internal/eventlog"
 )
 
 // FindCollateral recognises by its content a file that holds collateral, and
@@ -55,7 +55,7 @@ func findCollateral(b []byte, depth int) (attest.Collateral, error) {
 	if depth > 2 {
 		return nil, errNoCollateral
 	}
-	if len(b) > 0 && b[0] == 0x30 {
+	if len(b) > 0 && b[0] == 0x30 && !isText(b) { // hexadecimal of DER begins with the same byte
 		return derCollateral(b)
 	}
 	if bytes.HasPrefix(b, []byte("CCEL")) {
@@ -195,7 +195,9 @@ func eventLog(b []byte) attest.Collateral {
 	if len(b) >= head+16 && b[4] == 3 && zero(b[5:28]) && (bytes.HasPrefix(b[head:], []byte("Spec ID Event03\x00")) || bytes.HasPrefix(b[head:], []byte("Spec ID Event00\x00"))) {
 		return attest.Collateral{{MediaType: attest.MediaTypeEventLog, Value: b}}
 	}
-	if isTCG12(b) {
+	// A log of TCG 1.2 may begin with any event: it is one if it is one to
+	// its end.
+	if l, err := eventlog.Parse(b); err == nil && len(l.Events) > 0 {
 		return attest.Collateral{{MediaType: attest.MediaTypeEventLog, Value: b}}
 	}
 	t := bytes.TrimSpace(b)
@@ -215,24 +217,6 @@ func eventLog(b []byte) attest.Collateral {
 		}
 	}
 	return attest.Collateral{{MediaType: attest.MediaTypeDstackLog, Value: t}}
-}
-
-// isTCG12 says whether b is a log of TCG 1.2 events to its end: register (4),
-// type (4), SHA-1 (20), size (4), data. Nothing at its beginning names it.
-func isTCG12(b []byte) bool {
-	events := 0
-	used := len(bytes.TrimRight(b, "\x00")) // after it comes the rest of the firmware's buffer
-	for left := len(b) - used; len(b) > left; events++ {
-		if len(b) < 32 {
-			return false
-		}
-		register, size := binary.LittleEndian.Uint32(b), uint64(binary.LittleEndian.Uint32(b[28:]))
-		if register > 23 || size > uint64(len(b)-32) {
-			return false
-		}
-		b = b[32+size:]
-	}
-	return events > 1
 }
 
 // kinds names what col holds, for people.

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/fxamacker/cbor/v2"
+
+	"github.com/enarx/enarx-go/attest/internal/nitrodoc"
 )
 
 const specNitro = "AWS Nitro Enclaves, Attestation process, \"Attestation document\""
@@ -27,12 +29,23 @@ var nitroPCRs = map[uint64]string{
 	8: "Digest of the certificate that signed the enclave image.",
 }
 
+// decodeNitro reads exactly one value. AWS writes maps of definite and (since
+// 2025) of indefinite length.
+func decodeNitro(b []byte, v any) error {
+	o := taggedOptions
+	o.IndefLength = cbor.IndefLengthAllowed
+	mode, err := o.DecMode()
+	if err != nil {
+		return err
+	}
+	return mode.Unmarshal(b, v)
+}
+
 // describeNitro describes an attestation document.
 func describeNitro(b []byte) (*Description, error) {
 	d := &Description{Kind: formatNitro, Title: "AWS Nitro attestation document"}
-	if rest, ok := bytes.CutPrefix(b, []byte{0xd2}); ok {
-		d.note("It has the CBOR tag of COSE_Sign1, which AWS does not write; a verifier will refuse it.")
-		b = rest
+	if _, err := nitrodoc.Parse(b); err != nil {
+		d.note("A verifier will refuse it: %v.", err)
 	}
 	var sign struct {
 		_           struct{} `cbor:",toarray"`
@@ -41,11 +54,11 @@ func describeNitro(b []byte) (*Description, error) {
 		Payload     []byte
 		Signature   []byte
 	}
-	if err := decodeCBOR(b, &sign); err != nil {
-		return nil, malformed(formatNitro, "COSE_Sign1: %w", err)
+	if err := decodeNitro(b, &sign); err != nil {
+		return nil, malformed(formatNitro, "COSE_Sign1: %w", err) // also with a tag, which AWS does not write
 	}
 	var payload map[string]cbor.RawMessage
-	if err := decodeCBOR(sign.Payload, &payload); err != nil {
+	if err := decodeNitro(sign.Payload, &payload); err != nil {
 		return nil, malformed(formatNitro, "payload: %w", err)
 	}
 	d.Fields = append(d.Fields, nitroHeader(sign.Protected))
@@ -72,7 +85,7 @@ func describeNitro(b []byte) (*Description, error) {
 func nitroHeader(b []byte) Field {
 	f := Field{Name: "protected header", Value: hex.EncodeToString(b), Meaning: "How the document is signed.", Spec: "RFC 9052, section 3.1"}
 	var m map[int64]int64
-	if err := decodeCBOR(b, &m); err == nil && len(m) == 1 && m[1] == -35 {
+	if err := decodeNitro(b, &m); err == nil && len(m) == 1 && m[1] == -35 {
 		f.Meaning = "How the document is signed: ES384, as all of AWS's are."
 	}
 	return f
@@ -88,14 +101,14 @@ func nitroField(key string, raw cbor.RawMessage) Field {
 	switch key {
 	case "module_id", "digest":
 		var s string
-		if decodeCBOR(raw, &s) != nil {
+		if decodeNitro(raw, &s) != nil {
 			return unreadable()
 		}
 		f.Value = shown(s)
 		f.Meaning = map[string]string{"module_id": "Instance and enclave, or NitroTPM, that it speaks of.", "digest": "Digest of the registers; SHA384 is the only one."}[key]
 	case "timestamp":
 		var ms uint64
-		if decodeCBOR(raw, &ms) != nil || ms > math.MaxInt64 {
+		if decodeNitro(raw, &ms) != nil || ms > math.MaxInt64 {
 			return unreadable()
 		}
 		f.Value = fmt.Sprintf("%d (%s)", ms, time.UnixMilli(int64(ms)).UTC().Format(time.RFC3339))
@@ -104,13 +117,13 @@ func nitroField(key string, raw cbor.RawMessage) Field {
 		return nitroRegisters(f, raw, key == "pcrs")
 	case "certificate":
 		var der []byte
-		if decodeCBOR(raw, &der) != nil {
+		if decodeNitro(raw, &der) != nil {
 			return unreadable()
 		}
 		return certificateField(f, der, "Certificate of the key that signed the document.")
 	case "cabundle":
 		var ders [][]byte
-		if decodeCBOR(raw, &ders) != nil {
+		if decodeNitro(raw, &ders) != nil {
 			return unreadable()
 		}
 		f.Value, f.Meaning = fmt.Sprintf("%d certificates", len(ders)), "Authorities up to AWS's root, the root first; not checked here."
@@ -121,7 +134,7 @@ func nitroField(key string, raw cbor.RawMessage) Field {
 		var b []byte
 		if string(raw) == "\xf6" {
 			f.Value = "null"
-		} else if decodeCBOR(raw, &b) != nil {
+		} else if decodeNitro(raw, &b) != nil {
 			return unreadable()
 		} else {
 			f.Value, f.Size = hex.EncodeToString(b), 0
@@ -140,7 +153,7 @@ func nitroField(key string, raw cbor.RawMessage) Field {
 // nitroRegisters describes the registers; runs of zero ones are left out.
 func nitroRegisters(f Field, raw cbor.RawMessage, enclave bool) Field {
 	var pcrs map[uint64][]byte
-	if decodeCBOR(raw, &pcrs) != nil {
+	if decodeNitro(raw, &pcrs) != nil {
 		f.Value, f.Meaning = shown(hex.EncodeToString(raw)), "Not of the form that the specification gives."
 		return f
 	}

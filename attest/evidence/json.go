@@ -100,13 +100,18 @@ func (o object) bytes(key string) ([]byte, error) {
 	return nil, fmt.Errorf("%q is neither hexadecimal nor base64", key)
 }
 
-// numbers gives a member that is an array of exactly n bytes as numbers.
+// numbers gives a member that is an array of exactly n bytes as numbers, or of
+// some if n is negative.
 func (o object) numbers(key string, n int) ([]byte, error) {
 	v, ok := o[key]
 	if !ok {
 		return nil, fmt.Errorf("no %q", key)
 	}
-	b, err := byteArray(v)
+	limit := n
+	if n < 0 {
+		limit = maxX509
+	}
+	b, err := byteArray(v, limit)
 	if err == nil && n >= 0 && len(b) != n {
 		err = fmt.Errorf("%d bytes, expected %d", len(b), n)
 	}
@@ -116,14 +121,32 @@ func (o object) numbers(key string, n int) ([]byte, error) {
 	return b, nil
 }
 
-// byteArray reads an array of numbers from 0 to 255.
-func byteArray(v json.RawMessage) ([]byte, error) {
-	if len(v) == 0 || v[0] != '[' {
-		return nil, fmt.Errorf("no array of numbers")
+// byteArray reads an array of at most limit numbers from 0 to 255. It is
+// written out because encoding/json takes 30 bytes and more for each of them.
+func byteArray(v json.RawMessage, limit int) ([]byte, error) {
+	errWant := errors.New("no array of numbers from 0 to 255")
+	inner, ok := bytes.CutPrefix(v, []byte{'['})
+	inner, closed := bytes.CutSuffix(inner, []byte{']'})
+	if !ok || !closed {
+		return nil, errWant
 	}
-	var b []byte
-	if err := json.Unmarshal(v, &b); err != nil {
-		return nil, fmt.Errorf("no array of numbers from 0 to 255")
+	b := make([]byte, 0, min(limit, len(inner)/2+1))
+	for inner = bytes.TrimSpace(inner); len(inner) > 0; {
+		number, rest, more := bytes.Cut(inner, []byte{','})
+		number = bytes.TrimSpace(number)
+		n := 0
+		for _, c := range number {
+			if n = n*10 + int(c-'0'); c < '0' || c > '9' || n > 255 {
+				return nil, errWant
+			}
+		}
+		if len(number) == 0 || len(number) > 1 && number[0] == '0' || more && len(rest) == 0 {
+			return nil, errWant
+		}
+		if len(b) == limit {
+			return nil, fmt.Errorf("more than %d numbers", limit)
+		}
+		b, inner = append(b, byte(n)), rest
 	}
 	return b, nil
 }

@@ -9,7 +9,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/enarx/enarx-go/attest"
 )
@@ -68,24 +67,51 @@ func isJWT(t []byte) bool {
 	return bytes.HasPrefix(t, []byte("eyJ")) && bytes.Count(t, []byte{'.'}) == 2
 }
 
-// packed gives t without white space.
-func packed(t []byte) []byte {
-	return bytes.Map(func(r rune) rune {
-		if r == ' ' || r == '\n' || r == '\r' || r == '\t' {
-			return -1
+// packed gives t without white space, if all of the rest is in the alphabet.
+func packed(t []byte, alphabet *[256]bool) ([]byte, bool) {
+	n := 0
+	for _, c := range t {
+		switch {
+		case alphabet[c]:
+			n++
+		case c != ' ' && c != '\n' && c != '\r' && c != '\t':
+			return nil, false
 		}
-		return r
-	}, t)
+	}
+	if n == len(t) {
+		return t, n > 0
+	}
+	p := make([]byte, 0, n)
+	for _, c := range t {
+		if alphabet[c] {
+			p = append(p, c)
+		}
+	}
+	return p, n > 0
+}
+
+// Alphabets of text: hexadecimal, and base64 of both kinds with its padding.
+var (
+	hexDigits    = alphabet("0123456789abcdefABCDEF")
+	base64Digits = alphabet("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=")
+)
+
+func alphabet(s string) *[256]bool {
+	var a [256]bool
+	for _, c := range []byte(s) {
+		a[c] = true
+	}
+	return &a
 }
 
 // unhex reads hexadecimal of either case, in lines or not, with or without 0x
 // in front.
 func unhex(t []byte) ([]byte, bool) {
 	t, _ = bytes.CutPrefix(t, []byte("0x"))
-	if c := t[0:min(len(t), 1)]; len(c) == 0 || !strings.ContainsAny(string(c), "0123456789abcdefABCDEF") {
+	t, ok := packed(t, hexDigits)
+	if !ok || len(t)%2 != 0 {
 		return nil, false
 	}
-	t = packed(t)
 	b := make([]byte, hex.DecodedLen(len(t)))
 	if _, err := hex.Decode(b, t); err != nil {
 		return nil, false
@@ -96,7 +122,10 @@ func unhex(t []byte) ([]byte, bool) {
 // unbase64 reads base64 of either alphabet, in lines or not, padded or not.
 // Bits beyond the last byte must be zero: one value has one last character.
 func unbase64(t []byte) ([]byte, bool) {
-	t = packed(t)
+	t, ok := packed(t, base64Digits)
+	if !ok {
+		return nil, false
+	}
 	enc := base64.StdEncoding
 	if bytes.ContainsAny(t, "-_") {
 		enc = base64.URLEncoding

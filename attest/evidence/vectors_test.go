@@ -19,12 +19,12 @@ import (
 
 // Where the vectors lie, by their first directory. Wrappings are here, what
 // verifiers read is in their own packages.
-var vectorDirs = []string{"testdata", "../internal/dcap/testdata", "../nitro/testdata", "../internal/eventlog/testdata"}
+var vectorDirs = []string{"testdata", "../internal/dcap/testdata", "../internal/nitrodoc/testdata", "../internal/eventlog/testdata"}
 
 // vector reads a vector by its name, such as "snp/genoa-v5.report.bin".
 func vector(t testing.TB, name string) []byte {
 	t.Helper()
-	tried := []string{filepath.Join("../internal/snpreport/testdata", filepath.Base(name)), filepath.Join("../nitro/testdata", filepath.Base(name))}
+	tried := []string{filepath.Join("../internal/snpreport/testdata", filepath.Base(name)), filepath.Join("../internal/nitrodoc/testdata", filepath.Base(name))}
 	for _, d := range vectorDirs {
 		tried = append(tried, filepath.Join(d, name))
 	}
@@ -63,7 +63,7 @@ func files(t testing.TB, least int, patterns ...string) map[string][]byte {
 
 // rawEvidence are all vectors of evidence that is not wrapped.
 func rawEvidence(t testing.TB) map[string][]byte {
-	return files(t, 35, "../internal/snpreport/testdata/*.report*.bin", "../internal/dcap/testdata/*/*.quote*.bin", "../nitro/testdata/*.cbor", "../nitro/testdata/*/*.cbor")
+	return files(t, 35, "../internal/snpreport/testdata/*.report*.bin", "../internal/dcap/testdata/*/*.quote*.bin", "../internal/nitrodoc/testdata/*.cbor", "../internal/nitrodoc/testdata/*/*.cbor")
 }
 
 // TestOrigin holds the files of testdata to their list.
@@ -123,7 +123,7 @@ var wrappings = []wrapping{
 			"revocation list of Intel SGX PCK Platform CA, certificate of Intel SGX TCB Signing, TCB info, QE identity", ""},
 	{"sgx/ratls-gramine.cert.pem", "ra-tls-certificate+pem", []string{"", ""}, true, "", "verified key-hash, verified self-signature"},
 	{"sgx/ratls-ratstls.cert.pem", "ra-tls-certificate+pem", []string{""}, true, "", "verified key-hash, verified self-signature"},
-	{"tpm/aws-nitrotpm-ecc.json", "vaportpm-json", []string{""}, false, "", "skipped not-read, skipped not-read"},
+	{"tpm/aws-nitrotpm-ecc.json", "vaportpm-json", []string{"nitro/nitrotpm-2026-02.cbor"}, false, "", "skipped not-read, skipped not-read"},
 }
 
 // reportDataOf cuts the report data out of raw evidence.
