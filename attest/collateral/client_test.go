@@ -205,11 +205,11 @@ func TestNotFoundIsExplained(t *testing.T) {
 		from Source
 		it   item.Item
 	}{
-		"AMD has no VCEK for this chip id at this TCB level":       {kds, item.Item{Kind: item.VCEK, Line: "Milan", Chip: chip, TCB: "0400000000001899"}},
-		"has no CRL of Turin (404); Bergamo and Siena are of line": {kds, item.Item{Kind: item.AMDList, Line: "Turin"}},
-		"certificate table of the extended guest request":          {kds, item.Item{Kind: item.VLEK, Line: "Milan", TCB: "0400000000001899"}},
-		"no production platform has this FMSPC":                    {pcs, item.Item{Kind: item.TCBInfo, TEE: "tdx", FMSPC: "ffffffffffff"}},
-		"a caching service has to be filled":                       {pcs, item.Item{Kind: item.QEIdentity, TEE: "tdx", Evaluation: "7"}},
+		"AMD has no VCEK for this chip id at this TCB level":    {kds, item.Item{Kind: item.VCEK, Line: "Milan", Chip: chip, TCB: "0400000000001899"}},
+		"has no CRL of Turin (404): an old mirror may not know": {kds, item.Item{Kind: item.AMDList, Line: "Turin"}},
+		"certificate table of the extended guest request":       {kds, item.Item{Kind: item.VLEK, Line: "Milan", TCB: "0400000000001899"}},
+		"no production platform has this FMSPC":                 {pcs, item.Item{Kind: item.TCBInfo, TEE: "tdx", FMSPC: "ffffffffffff"}},
+		"a caching service has to be filled":                    {pcs, item.Item{Kind: item.QEIdentity, TEE: "tdx", Evaluation: "7"}},
 	} {
 		_, err := c.from.Get(t.Context(), c.it)
 		var missing *NotFoundError

@@ -24,7 +24,7 @@ import (
 //
 //	items/NAME/record.json   what the item is, where it is from, its digests
 //	items/NAME/DIGEST        the bytes of each part
-//	quarantine/              what was found damaged
+//	.quarantine/             what was found damaged
 //	lock                     held while something is replaced
 //
 // A part is named by its digest and the record is renamed into place last, so
@@ -35,7 +35,7 @@ type disk struct {
 }
 
 const (
-	itemsDir, quarantineDir = "items", "quarantine"
+	itemsDir, quarantineDir = "items", ".quarantine"
 	recordFile              = "record.json"
 	tempPrefix              = ".new-"
 )

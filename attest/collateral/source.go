@@ -128,7 +128,7 @@ func (k *KDS) explain(it item.Item, err error) error {
 	case it.Kind == item.VCEK && s.Status == http.StatusNotFound:
 		return &NotFoundError{it, fmt.Errorf("AMD has no VCEK for this chip id at this TCB level on line %s (%s answers 404): the report is not of a production %s chip, or names a level that AMD does not know; check the line, and take the VCEK from the host's certificate table if it has one", it.Line, host(s.URL), it.Line)}
 	case s.Status == http.StatusNotFound:
-		return &NotFoundError{it, fmt.Errorf("%s has no %v (404); Bergamo and Siena are of line Genoa", host(s.URL), it)}
+		return &NotFoundError{it, fmt.Errorf("%s has no %v (404): an old mirror may not know this product line", host(s.URL), it)}
 	}
 	return fmt.Errorf("%w: it does not take the request for the %v; an old mirror may not know this product line", err, it)
 }
@@ -213,7 +213,7 @@ func (p *PCS) Get(ctx context.Context, it item.Item) (*Answer, error) {
 	var header http.Header
 	if it.Kind == item.PCK && p.isIntel() {
 		if p.Key == "" {
-			return nil, fmt.Errorf("Intel gives out PCK certificates only with a subscription key; name a PCCS that has this platform, or a key")
+			return nil, fmt.Errorf("asking Intel for the %v: it gives out PCK certificates only with a subscription key; name a PCCS that has this platform, or a key", it)
 		}
 		header = http.Header{"Ocp-Apim-Subscription-Key": {p.Key}}
 	}

@@ -128,6 +128,7 @@ leaves, the client has proof of what is at the other end.
 		{"host", newReceiptCmd(a)},
 		{"host", newEvidenceCmd(a)},
 		{"host", newVerifyCmd(a)},
+		{"host", newCollateralCmd(a)},
 		{"host", newVersionCmd(a)},
 	} {
 		c.cmd.GroupID = c.group

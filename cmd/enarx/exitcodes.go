@@ -53,7 +53,7 @@ var exitTable = []struct {
 	{exitPlatform, "the platform does not work here, or the Keep did not start"},
 	{exitTimeout, "the time limit of the run has passed"},
 	{exitAttest, "attestation, policy or a signature said no"},
-	{exitAgent, "the agent or the network failed, or the host's word is all there is"},
+	{exitAgent, "agent, network or a vendor's service failed, or the host's word is all there is"},
 	{exitKeep, "the Keep failed or was lost while the workload ran"},
 }
 

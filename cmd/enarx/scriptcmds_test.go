@@ -42,6 +42,8 @@ var scriptCmds = map[string]func(*testscript.TestScript, bool, []string){
 	"unread":      cmdUnread,
 	"liar":        cmdLiar,
 	"lie":         cmdLie,
+	"vendors":     cmdVendors,
+	"vector":      cmdVector,
 }
 
 // cmdExits is "exits CODE COMMAND ARGS…": the command must end with exactly

@@ -28,6 +28,9 @@ func TestMain(m *testing.M) {
 			if d, err := time.ParseDuration(os.Getenv("ENARX_TEST_GRACE")); err == nil {
 				timeoutGrace = d
 			}
+			if now, err := time.Parse(time.RFC3339, os.Getenv("ENARX_TEST_NOW")); err == nil {
+				collateralNow = func() time.Time { return now }
+			}
 			main()
 		},
 	})

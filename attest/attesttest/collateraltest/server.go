@@ -117,12 +117,14 @@ func (s *Server) File(name string) ([]byte, error) {
 }
 
 func (s *Server) addAMD() error {
+	const chains = "attest/snp/roots/"
 	for name, path := range map[string]string{
-		"milan-vcek-chain.pem": "/vcek/v1/Milan/cert_chain", "milan-vlek-chain.pem": "/vlek/v1/Milan/cert_chain",
-		"genoa-vcek-chain.pem": "/vcek/v1/Genoa/cert_chain", "turin-vcek-chain.pem": "/vcek/v1/Turin/cert_chain",
-		"milan-2025-05-06.crl.der": "/vcek/v1/Milan/crl", "genoa-2024-10-23.crl.der": "/vcek/v1/Genoa/crl",
+		chains + "milan-vcek-chain.pem": "/vcek/v1/Milan/cert_chain", chains + "milan-vlek-chain.pem": "/vlek/v1/Milan/cert_chain",
+		chains + "genoa-vcek-chain.pem": "/vcek/v1/Genoa/cert_chain", chains + "genoa-vlek-chain.pem": "/vlek/v1/Genoa/cert_chain",
+		chains + "turin-vcek-chain.pem": "/vcek/v1/Turin/cert_chain", chains + "turin-vlek-chain.pem": "/vlek/v1/Turin/cert_chain",
+		amdDir + "milan-2025-05-06.crl.der": "/vcek/v1/Milan/crl", amdDir + "genoa-2024-10-23.crl.der": "/vcek/v1/Genoa/crl",
 	} {
-		b, err := s.File(amdDir + name)
+		b, err := s.File(name)
 		if err != nil {
 			return err
 		}

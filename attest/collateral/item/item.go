@@ -93,58 +93,79 @@ var (
 // valid item has a [Item.Name] that is a file name and goes into a URL without
 // escapes.
 func (it Item) Valid() error {
-	want := Item{Kind: it.Kind}
-	fault := error(nil)
-	set := func(to *string, field, value string, ok bool) {
-		if !ok && fault == nil {
-			fault = fmt.Errorf("%s: %q is no %s", it.Kind, shown(value), field)
-		}
-		*to = value
-	}
-	digits := func(s string, n ...int) bool {
-		b, err := hex.DecodeString(s)
-		for _, size := range n {
-			if err == nil && len(b) == size && s == strings.ToLower(s) {
-				return true
-			}
-		}
-		return false
-	}
-	switch it.Kind {
-	case VCEK:
-		set(&want.Line, "product line", it.Line, lineName.MatchString(it.Line))
-		set(&want.Chip, "hardware id of 64 or 8 bytes", it.Chip, digits(it.Chip, 64, 8))
-		set(&want.TCB, "TCB version of 8 bytes", it.TCB, digits(it.TCB, 8))
-	case VLEK:
-		set(&want.Line, "product line", it.Line, it.Line == "" || lineName.MatchString(it.Line))
-		set(&want.TCB, "TCB version of 8 bytes", it.TCB, digits(it.TCB, 8))
-	case AMDChain:
-		set(&want.Line, "product line", it.Line, lineName.MatchString(it.Line))
-		set(&want.Key, "kind of key (vcek, vlek)", it.Key, it.Key == "vcek" || it.Key == "vlek")
-	case AMDList:
-		set(&want.Line, "product line", it.Line, lineName.MatchString(it.Line))
-	case TCBInfo:
-		set(&want.FMSPC, "FMSPC of 6 bytes", it.FMSPC, digits(it.FMSPC, 6))
-		fallthrough
-	case QEIdentity:
-		set(&want.TEE, "TEE (sgx, tdx)", it.TEE, it.TEE == "sgx" || it.TEE == "tdx")
-		set(&want.Evaluation, "evaluation (early, or a number)", it.Evaluation, evaluation.MatchString(it.Evaluation))
-	case PCKList:
-		set(&want.CA, "intermediate (processor, platform)", it.CA, it.CA == "processor" || it.CA == "platform")
-	case RootList:
-	case PCK:
-		set(&want.EncryptedPPID, "encrypted PPID of 384 bytes", it.EncryptedPPID, digits(it.EncryptedPPID, 384))
-		set(&want.CPUSVN, "CPUSVN of 16 bytes", it.CPUSVN, digits(it.CPUSVN, 16))
-		set(&want.PCESVN, "PCESVN of 2 bytes", it.PCESVN, digits(it.PCESVN, 2))
-		set(&want.PCEID, "PCEID of 2 bytes", it.PCEID, digits(it.PCEID, 2))
-		set(&want.QEID, "QEID of 16 bytes", it.QEID, digits(it.QEID, 16))
-	default:
+	fields, known := it.fields()
+	if !known {
 		return fmt.Errorf("kind %q is not known", shown(string(it.Kind)))
 	}
-	if fault == nil && it != want {
-		fault = fmt.Errorf("%s with fields that belong to another kind", it.Kind)
+	own := map[string]bool{}
+	for _, f := range fields {
+		if !f.ok {
+			return fmt.Errorf("%s: %q is no %s", it.Kind, shown(f.value), f.what)
+		}
+		own[f.name] = true
 	}
-	return fault
+	for name, value := range it.all() {
+		if value != "" && !own[name] {
+			return fmt.Errorf("%s with a field %s, which belongs to another kind", it.Kind, name)
+		}
+	}
+	return nil
+}
+
+// all are the fields besides the kind.
+func (it Item) all() map[string]string {
+	return map[string]string{
+		"line": it.Line, "key": it.Key, "chip": it.Chip, "tcb": it.TCB, "tee": it.TEE, "fmspc": it.FMSPC, "evaluation": it.Evaluation,
+		"ca": it.CA, "encrypted_ppid": it.EncryptedPPID, "cpusvn": it.CPUSVN, "pcesvn": it.PCESVN, "pceid": it.PCEID, "qeid": it.QEID,
+	}
+}
+
+// field is one field that a kind has.
+type field struct {
+	name, what, value string
+	ok                bool
+}
+
+// fields are those that the kind has.
+func (it Item) fields() (list []field, known bool) {
+	line := field{"line", "product line", it.Line, lineName.MatchString(it.Line)}
+	level := field{"tcb", "TCB version of 8 bytes", it.TCB, digits(it.TCB, 8)}
+	tee := field{"tee", "TEE (sgx, tdx)", it.TEE, it.TEE == "sgx" || it.TEE == "tdx"}
+	set := field{"evaluation", "evaluation (early, or a number)", it.Evaluation, evaluation.MatchString(it.Evaluation)}
+	switch it.Kind {
+	case VCEK:
+		return []field{line, {"chip", "hardware id of 64 or 8 bytes", it.Chip, digits(it.Chip, 64) || digits(it.Chip, 8)}, level}, true
+	case VLEK:
+		line.ok = line.ok || it.Line == ""
+		return []field{line, level}, true
+	case AMDChain:
+		return []field{line, {"key", "kind of key (vcek, vlek)", it.Key, it.Key == "vcek" || it.Key == "vlek"}}, true
+	case AMDList:
+		return []field{line}, true
+	case TCBInfo:
+		return []field{{"fmspc", "FMSPC of 6 bytes", it.FMSPC, digits(it.FMSPC, 6)}, tee, set}, true
+	case QEIdentity:
+		return []field{tee, set}, true
+	case PCKList:
+		return []field{{"ca", "intermediate (processor, platform)", it.CA, it.CA == "processor" || it.CA == "platform"}}, true
+	case RootList:
+		return nil, true
+	case PCK:
+		return []field{
+			{"encrypted_ppid", "encrypted PPID of 384 bytes", it.EncryptedPPID, digits(it.EncryptedPPID, 384)},
+			{"cpusvn", "CPUSVN of 16 bytes", it.CPUSVN, digits(it.CPUSVN, 16)},
+			{"pcesvn", "PCESVN of 2 bytes", it.PCESVN, digits(it.PCESVN, 2)},
+			{"pceid", "PCEID of 2 bytes", it.PCEID, digits(it.PCEID, 2)},
+			{"qeid", "QEID of 16 bytes", it.QEID, digits(it.QEID, 16)},
+		}, true
+	}
+	return nil, false
+}
+
+// digits says whether s is n bytes in lower-case hexadecimal.
+func digits(s string, n int) bool {
+	b, err := hex.DecodeString(s)
+	return err == nil && len(b) == n && s == strings.ToLower(s)
 }
 
 // Name is the name of a valid item: lower case, a file name, one for each item.
