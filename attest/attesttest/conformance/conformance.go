@@ -17,6 +17,7 @@ package conformance
 import (
 	"github.com/enarx/enarx-go/attest"
 	"github.com/enarx/enarx-go/attest/attesttest/corpus"
+	"github.com/enarx/enarx-go/attest/nitro"
 	"github.com/enarx/enarx-go/attest/sgx"
 	"github.com/enarx/enarx-go/attest/snp"
 	"github.com/enarx/enarx-go/attest/tdx"
@@ -26,10 +27,11 @@ import (
 type Caches struct {
 	SNP   *snp.Cache
 	Intel *tdx.Cache
+	Nitro *nitro.Cache
 }
 
 // NewCaches makes caches with room for the signatures of the whole corpus.
-func NewCaches() Caches { return Caches{snp.NewCache(4096), tdx.NewCache(4096)} }
+func NewCaches() Caches { return Caches{snp.NewCache(4096), tdx.NewCache(4096), nitro.NewCache(4096)} }
 
 // waived is all that a relying party would expect of what runs in a TEE.
 const waived = attest.WaiveMeasurement | attest.WaiveHostData | attest.WaiveReportData
@@ -52,6 +54,8 @@ func Verifier(v corpus.Vector, c Caches) attest.Verifier {
 		return tdx.New(tdx.Options{Cache: c.Intel, AcceptStatuses: statuses, AcceptAdvisories: o.Advisories, Waive: waived})
 	case attest.PlatformSGX:
 		return sgx.New(sgx.Options{Cache: c.Intel, AcceptStatuses: statuses, AcceptAdvisories: o.Advisories, Waive: waived})
+	case attest.PlatformNitro:
+		return nitro.New(nitro.Options{Cache: c.Nitro, Waive: waived})
 	}
 	return nil
 }

@@ -36,7 +36,7 @@ func row(v attest.Verdict, name string) attest.Row {
 }
 
 // Every vector, at its time, with its collateral, gives the verdict that is
-// right, and nothing but the named rows fails.
+// right: nothing but the named rows fails, each for the named reason.
 func TestEveryVectorGivesItsVerdict(t *testing.T) {
 	names := map[string]bool{}
 	accepted, refused := 0, 0
@@ -48,6 +48,9 @@ func TestEveryVectorGivesItsVerdict(t *testing.T) {
 		_, verdict := judge(t, v, Caches{})
 		if got := corpus.Failed(verdict); got != v.Fails {
 			t.Errorf("%s: failed rows %q, expected %q: %v", v.Name, got, v.Fails, verdict.Err())
+		}
+		if got := corpus.Reasons(verdict); got != v.Reasons {
+			t.Errorf("%s: reasons %q, expected %q: %v", v.Name, got, v.Reasons, verdict.Err())
 		}
 		if v.Accepted() {
 			accepted++

@@ -27,6 +27,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -54,8 +55,8 @@ type Vector struct {
 	// Fails are the names of the rows that fail, without the platform and in
 	// order, joined with a space. It is empty if the evidence is accepted.
 	Fails string
-	// Reason is the reason of the verdict: that of the first failed row.
-	Reason attest.Reason
+	// Reasons are those of the failed rows, in order, joined with a space.
+	Reasons string
 	// TCB is how the row of the TCB begins (tdx, sgx), or "".
 	TCB string
 	// Ignored says that a part of the collateral is not needed and so not
@@ -114,12 +115,23 @@ func Failed(v attest.Verdict) string {
 	return strings.Join(names, " ")
 }
 
+// Reasons are the reasons of the failed rows of a verdict, as in Vector.Reasons.
+func Reasons(v attest.Verdict) string {
+	var reasons []string
+	for _, r := range v {
+		if r.Outcome == attest.Fail {
+			reasons = append(reasons, string(r.Reason))
+		}
+	}
+	return strings.Join(reasons, " ")
+}
+
 // Vectors are all of them, with contents of the caller's own.
 func Vectors(t testing.TB) []Vector {
 	t.Helper()
 	root := Root(t)
-	vs := append(append(snpVectors(t, root), tdxVectors(t, root)...), sgxVectors(t, root)...)
-	if len(vs) < 60 {
+	vs := slices.Concat(snpVectors(t, root), tdxVectors(t, root), sgxVectors(t, root), nitroVectors(t, root))
+	if len(vs) < 110 {
 		t.Fatalf("%d vectors: the corpus is not there", len(vs))
 	}
 	return vs
@@ -182,6 +194,7 @@ type row struct {
 	o          Options
 	ignored    bool // see Vector
 	fails      string
+	reasons    string
 	tcb        string
 	advisories string
 }
@@ -199,5 +212,5 @@ func (r row) vector(t testing.TB, platform string) Vector {
 	if r.note != "" {
 		name += ", " + r.note
 	}
-	return Vector{Name: name, File: r.file, Platform: platform, At: at, Options: r.o, Fails: r.fails, TCB: r.tcb, Ignored: r.ignored, Advisories: r.advisories}
+	return Vector{Name: name, File: r.file, Platform: platform, At: at, Options: r.o, Fails: r.fails, Reasons: r.reasons, TCB: r.tcb, Ignored: r.ignored, Advisories: r.advisories}
 }

@@ -52,7 +52,9 @@ var elsewhere = map[string]string{
 	"tdx/v4-90c06f-azure-vtpm.*":                    "vTPM of an Azure TD: not evidence of TDX; attest/evidence reads the HCL report",
 	"sgx/v3-00606a-enarx-xeon.csr.der":              "wrapping; attest/evidence takes the quote out of it, which is here",
 	"sgx/v3-ppid-certdata-debug.encrypted-ppid.bin": "384 bytes of the quote that is here",
-	"nitro/*": "no verifier yet",
+	"nitro/aws-nitro-root-g1.pem":                   "built into attest/nitro",
+	"nitro/bad-root-*":                              "no root; attest/nitro tries to load it as one",
+	"nitro/enclave-2023-09-debug-userdata.cert.der": "what a document vouches for; attest/nitro",
 }
 
 // reason finds the line of elsewhere that names a file.

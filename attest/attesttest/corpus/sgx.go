@@ -30,39 +30,42 @@ const (
 // sgxRows are the quotes of enclaves. "2020" is the set of collateral of that
 // year, see [set2020]; no revocation list of its time was published.
 var sgxRows = []row{
-	{file: "v3-00a067-phala", at: "2025-06-25", collateral: "00a067110000-2025-06", fails: "tcb", tcb: hardening, advisories: "INTEL-SA-00289, INTEL-SA-00615"},
+	{file: "v3-00a067-phala", at: "2025-06-25", collateral: "00a067110000-2025-06", fails: "tcb", reasons: "tcb-configuration-and-sw-hardening-needed", tcb: hardening, advisories: "INTEL-SA-00289, INTEL-SA-00615"},
 	{file: "v3-00a067-phala", note: "excused", at: "2025-06-25", collateral: "00a067110000-2025-06", o: excused, tcb: hardening, advisories: "INTEL-SA-00289, INTEL-SA-00615"},
-	{file: "v3-00606a-occlum-debug", at: "2025-09-01", collateral: "00606a000000-2025-08", fails: "tcb debug", tcb: outOfDate, advisories: iceAdvisories},
-	{file: "v3-00606a-occlum-debug", note: "excused", at: "2025-09-01", collateral: "00606a000000-2025-08", o: excused, fails: "debug", tcb: outOfDate, advisories: iceAdvisories},
-	{file: "v3-00606a-enarx-xeon", at: "2025-09-01", collateral: "00606a000000-2025-08", fails: "tcb", tcb: outOfDate, advisories: iceAdvisories},
+	{file: "v3-00606a-occlum-debug", at: "2025-09-01", collateral: "00606a000000-2025-08", fails: "tcb debug", reasons: "tcb-out-of-date debug", tcb: outOfDate, advisories: iceAdvisories},
+	{file: "v3-00606a-occlum-debug", note: "excused", at: "2025-09-01", collateral: "00606a000000-2025-08", o: excused, fails: "debug", reasons: "debug", tcb: outOfDate, advisories: iceAdvisories},
+	{file: "v3-00606a-enarx-xeon", at: "2025-09-01", collateral: "00606a000000-2025-08", fails: "tcb", reasons: "tcb-out-of-date", tcb: outOfDate, advisories: iceAdvisories},
 	{file: "v3-00606a-enarx-xeon", note: "excused", at: "2025-09-01", collateral: "00606a000000-2025-08", o: excused, tcb: outOfDate, advisories: iceAdvisories},
-	{file: "v3-00606a-enarx-xeon", at: "2023-02-01", collateral: "00606a000000-2023-01", fails: "qe-identity tcb", tcb: outOfDate},
-	{file: "v3-00606a-ravl-debug", at: "2025-09-01", collateral: "00606a000000-2025-08", fails: "tcb debug", tcb: outOfDate, advisories: iceAdvisories},
-	{file: "v3-00606a-ravl-debug", note: "excused", at: "2025-09-01", collateral: "00606a000000-2025-08", o: excused, fails: "debug", tcb: outOfDate, advisories: iceAdvisories},
-	{file: "v3-00906e-mobilecoin", at: "2025-02-05", collateral: "00906ed50000-2025-01", fails: "tcb", tcb: outOfDate, advisories: lakeAdvisory},
+	{file: "v3-00606a-enarx-xeon", at: "2023-02-01", collateral: "00606a000000-2023-01", fails: "qe-identity tcb", reasons: "collateral-missing tcb-out-of-date", tcb: outOfDate},
+	{file: "v3-00606a-ravl-debug", at: "2025-09-01", collateral: "00606a000000-2025-08", fails: "tcb debug", reasons: "tcb-out-of-date debug", tcb: outOfDate, advisories: iceAdvisories},
+	{file: "v3-00606a-ravl-debug", note: "excused", at: "2025-09-01", collateral: "00606a000000-2025-08", o: excused, fails: "debug", reasons: "debug", tcb: outOfDate, advisories: iceAdvisories},
+	{file: "v3-00906e-mobilecoin", at: "2025-02-05", collateral: "00906ed50000-2025-01", fails: "tcb", reasons: "tcb-out-of-date", tcb: outOfDate, advisories: lakeAdvisory},
 	{file: "v3-00906e-mobilecoin", note: "excused", at: "2025-02-05", collateral: "00906ed50000-2025-01", o: excused, tcb: outOfDate, advisories: lakeAdvisory},
-	{file: "v3-00906e-mobilecoin", note: "TCB info of another model", at: "2025-02-05", collateral: "00906ed50000-2025-01 sgx/collateral/00a067110000-2025-06/tcbinfo.json", fails: "tcb-info tcb"},
+	{file: "v3-00906e-mobilecoin", note: "TCB info of another model", at: "2025-02-05", collateral: "00906ed50000-2025-01 sgx/collateral/00a067110000-2025-06/tcbinfo.json", fails: "tcb-info tcb", reasons: "collateral-foreign not-checked"},
 
 	// Of 2020 and before.
-	{file: "v3-00906e-oldroot-debug", at: "2020-06-01", collateral: "2020", fails: "revocation tcb debug", tcb: "SWHardeningNeeded: platform SWHardeningNeeded (level of 2019-12-11), quoting enclave UpToDate"},
-	{file: "v3-00906e-oldroot-debug", note: "identity as the service gave it", at: "2020-06-01", collateral: "2020 sgx/collateral/00906ea10000-2020/qeidentity.json", fails: "revocation tcb debug", tcb: "SWHardeningNeeded"},
-	{file: "v3-00906e-oldroot-debug", note: "corrupt identity", at: "2020-06-01", collateral: "2020 sgx/collateral/00906ea10000-2020/qeidentity-corrupt.json", fails: "revocation qe-identity tcb debug", tcb: "SWHardeningNeeded"},
-	{file: "v3-00906e-chain-order-debug", at: "2020-06-01", collateral: "2020", fails: "revocation tcb debug", tcb: outOfDate},
-	{file: "v3-00906e-chain-order-debug.quote-corrupted.bin", at: "2020-06-01", collateral: "2020", fails: "revocation signature tcb debug", tcb: outOfDate},
-	{file: "v3-ppid-certdata-debug", at: "2020-06-01", collateral: "2020", fails: "chain revocation qe-signature signature qe-identity tcb-info dates tcb debug"},
+	{file: "v3-00906e-oldroot-debug", at: "2020-06-01", collateral: "2020", fails: "revocation tcb debug", reasons: "revocation-list-missing tcb-sw-hardening-needed debug", tcb: "SWHardeningNeeded: platform SWHardeningNeeded (level of 2019-12-11), quoting enclave UpToDate"},
+	{file: "v3-00906e-oldroot-debug", note: "identity as the service gave it", at: "2020-06-01", collateral: "2020 sgx/collateral/00906ea10000-2020/qeidentity.json", fails: "revocation tcb debug", reasons: "revocation-list-missing tcb-sw-hardening-needed debug", tcb: "SWHardeningNeeded"},
+	{file: "v3-00906e-oldroot-debug", note: "corrupt identity", at: "2020-06-01", collateral: "2020 sgx/collateral/00906ea10000-2020/qeidentity-corrupt.json", fails: "revocation qe-identity tcb debug", reasons: "revocation-list-missing collateral-signature tcb-sw-hardening-needed debug", tcb: "SWHardeningNeeded"},
+	{file: "v3-00906e-chain-order-debug", at: "2020-06-01", collateral: "2020", fails: "revocation tcb debug", reasons: "revocation-list-missing tcb-out-of-date debug", tcb: outOfDate},
+	{file: "v3-00906e-chain-order-debug.quote-corrupted.bin", at: "2020-06-01", collateral: "2020", fails: "revocation signature tcb debug", reasons: "revocation-list-missing bad-signature tcb-out-of-date debug", tcb: outOfDate},
+	{file: "v3-ppid-certdata-debug", at: "2020-06-01", collateral: "2020", fails: "chain revocation qe-signature signature qe-identity tcb-info dates tcb debug", reasons: "broken-chain not-checked not-checked not-checked not-checked not-checked not-checked not-checked debug"},
 }
 
 // mixedDates are times at which the endorsements that were collected with a
 // quote might be taken for good: there is none at which all of them are valid.
-var mixedDates = []string{"2021-05-01", "2021-08-01", "2022-08-20", "2022-09-01"}
+var mixedDates = []struct{ at, reason string }{
+	{"2021-05-01", "certificate-not-yet-valid"}, {"2021-08-01", "certificate-not-yet-valid"},
+	{"2022-08-20", "collateral-expired"}, {"2022-09-01", "collateral-expired"},
+}
 
 func sgxVectors(t testing.TB, root string) (out []Vector) {
 	t.Helper()
 	for _, r := range sgxRows {
 		out = append(out, intelVector(t, root, r, attest.PlatformSGX, attest.MediaTypeSGX))
 	}
-	for _, at := range mixedDates {
-		r := row{file: "v3-00606a-ravl-debug", note: "endorsements of mixed dates", at: at, fails: "dates debug"}
+	for _, x := range mixedDates {
+		r := row{file: "v3-00606a-ravl-debug", note: "endorsements of mixed dates", at: x.at, fails: "dates debug", reasons: x.reason + " debug"}
 		v := intelVector(t, root, r, attest.PlatformSGX, attest.MediaTypeSGX)
 		v.Parts = append(v.Parts, mixedParts(t, root)...)
 		out = append(out, v)
@@ -170,9 +173,9 @@ func certificateVectors(t testing.TB, root string) (out []Vector) {
 				t.Fatalf("%s: quote of %d bytes in %d", name, n, len(quote))
 			}
 			for _, o := range []Options{{}, excused} {
-				r := row{file: file, note: "in extension " + e.Id.String(), at: "2025-09-01", o: o, fails: "tcb debug", tcb: outOfDate, advisories: iceAdvisories}
+				r := row{file: file, note: "in extension " + e.Id.String(), at: "2025-09-01", o: o, fails: "tcb debug", reasons: "tcb-out-of-date debug", tcb: outOfDate, advisories: iceAdvisories}
 				if o.Statuses != nil {
-					r.note, r.fails = r.note+", excused", "debug"
+					r.note, r.fails, r.reasons = r.note+", excused", "debug", "debug"
 				}
 				v := r.vector(t, attest.PlatformSGX)
 				v.File += " " + e.Id.String()
