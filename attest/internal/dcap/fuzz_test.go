@@ -98,6 +98,7 @@ func FuzzDocuments(f *testing.F) {
 	td := &TDReport{V15: true, TEETCBSVN: [16]byte{5, 1, 6}, TEETCBSVN2: [16]byte{6, 3, 6}}
 	have := &platform{components: [16]uint8{3, 3, 2, 2, 4, 1, 0, 5}, pceSVN: 13}
 	f.Fuzz(func(t *testing.T, b []byte) {
+		sameAsEncodingJSON(t, b)
 		for _, tee := range []TEE{SGX, TDX} {
 			if info, err := parseTCBInfo(b, tee); err == nil {
 				report := td

@@ -6,7 +6,6 @@ package dcap
 import (
 	"bytes"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -39,7 +38,7 @@ type qeIdentity struct {
 // checked.
 func parseQEIdentity(body []byte, tee TEE) (*qeIdentity, error) {
 	q := &qeIdentity{}
-	if err := json.Unmarshal(body, q); err != nil {
+	if err := decodeQEIdentity(body, q); err != nil {
 		return nil, fmt.Errorf("QE identity is not of the expected form: %w", err)
 	}
 	want := "QE"

@@ -115,7 +115,7 @@ func (h *hexBytes) UnmarshalText(text []byte) error {
 // It is strict all the same: Intel signs other documents with the same key.
 func parseTCBInfo(body []byte, tee TEE) (*tcbInfo, error) {
 	t := &tcbInfo{}
-	if err := json.Unmarshal(body, t); err != nil {
+	if err := decodeTCBInfo(body, t); err != nil {
 		return nil, fmt.Errorf("TCB info is not of the expected form: %w", err)
 	}
 	want := tee.String()
