@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/enarx/enarx-go/attest"
@@ -104,15 +105,26 @@ func (a *Appraisal) checkModule(td *TDReport) {
 	a.Check(want.fits(td), why, "module", seen, fmt.Sprintf("MRSIGNER %x, attributes %x under mask %x", []byte(want.MRSigner), []byte(want.Attributes), []byte(want.Mask)), specPCS, todo)
 }
 
+// Names of the sixteen components.
+var sgxNames, tdxNames = componentNames("sgx"), componentNames("tdx")
+
+func componentNames(tee string) (names [16]string) {
+	for i := range names {
+		names[i] = fmt.Sprintf("%s%02d", tee, i+1)
+	}
+	return names
+}
+
 // levels are the components of the TCB by name, as in the package comment.
 func (a *Appraisal) levels() map[string]uint64 {
-	m := map[string]uint64{"pcesvn": uint64(a.platform.pceSVN), "qesvn": uint64(a.quote.QE().ISVSVN)}
+	m := make(map[string]uint64, len(sgxNames)+len(tdxNames)+3)
+	m["pcesvn"], m["qesvn"] = uint64(a.platform.pceSVN), uint64(a.quote.QE().ISVSVN)
 	for i, n := range a.platform.components {
-		m[fmt.Sprintf("sgx%02d", i+1)] = uint64(n)
+		m[sgxNames[i]] = uint64(n)
 	}
 	if td := a.quote.TD; td != nil {
 		for i, n := range td.TEETCBSVN {
-			m[fmt.Sprintf("tdx%02d", i+1)] = uint64(n)
+			m[tdxNames[i]] = uint64(n)
 		}
 	}
 	if a.info != nil && a.identity != nil {
@@ -144,7 +156,10 @@ func levelText(m map[string]uint64) string {
 	var names []string
 	for n, v := range m {
 		if v != 0 {
-			names = append(names, fmt.Sprintf("%s %d", strings.Trim(shown(n), `"`), v))
+			if strings.ContainsFunc(n, func(c rune) bool { return c < '0' || c > '9' && c < 'a' || c > 'z' }) || len(n) > maxShown {
+				n = strings.Trim(shown(n), `"`) // of a floor from outside
+			}
+			names = append(names, n+" "+strconv.FormatUint(v, 10))
 		}
 	}
 	slices.Sort(names)

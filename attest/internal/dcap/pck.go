@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"fmt"
-	"math/big"
 )
 
 // oidSGX is the extension of a PCK certificate that names the platform and its
@@ -115,14 +114,23 @@ func attributes(raw []byte, base asn1.ObjectIdentifier) (map[int]asn1.RawValue, 
 	return m, nil
 }
 
+// smallInteger reads an INTEGER in its one form in DER (X.690, section 8.3).
 func smallInteger(fields map[int]asn1.RawValue, id int, limit int64) (int64, error) {
-	var n *big.Int
 	v, ok := fields[id]
 	if !ok {
 		return 0, fmt.Errorf("missing")
 	}
-	if rest, err := asn1.Unmarshal(v.FullBytes, &n); err != nil || len(rest) != 0 || !n.IsInt64() || n.Int64() < 0 || n.Int64() > limit {
+	b := v.Bytes
+	if v.Class != asn1.ClassUniversal || v.Tag != asn1.TagInteger || v.IsCompound || len(b) == 0 || len(b) > 4 ||
+		b[0] >= 0x80 || len(b) > 1 && b[0] == 0 && b[1] < 0x80 {
 		return 0, fmt.Errorf("no number from 0 to %d", limit)
 	}
-	return n.Int64(), nil
+	n := int64(0)
+	for _, x := range b {
+		n = n<<8 | int64(x)
+	}
+	if n > limit {
+		return 0, fmt.Errorf("no number from 0 to %d", limit)
+	}
+	return n, nil
 }
