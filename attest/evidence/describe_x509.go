@@ -25,10 +25,16 @@ const (
 	maxListed = 64
 )
 
-// text is a field that has no place of its own.
+// text is a field that has no place of its own. Its value is text from outside.
 func text(name, value, meaning, spec string) Field {
-	return Field{Name: name, Value: shown(value), Meaning: meaning, Spec: spec}
+	if len(value) > maxText {
+		value = value[:maxText] + "…"
+	}
+	return Field{Name: name, Value: value, Meaning: meaning, Spec: spec}
 }
+
+// dn writes a name for people, who want to see where its parts end.
+func dn(n pkix.Name) string { return strings.ReplaceAll(n.String(), ",", ", ") }
 
 func describeCertificate(der []byte) (*Description, error) {
 	c, err := x509.ParseCertificate(der)
@@ -41,8 +47,8 @@ func describeCertificate(der []byte) (*Description, error) {
 		kind = "an authority: it may issue certificates"
 	}
 	d.Fields = []Field{
-		text("subject", c.Subject.String(), "Whom the certificate names.", specX509),
-		text("issuer", c.Issuer.String(), "Who says so; not checked here.", specX509),
+		text("subject", dn(c.Subject), "Whom the certificate names.", specX509),
+		text("issuer", dn(c.Issuer), "Who says so; not checked here.", specX509),
 		text("serial number", c.SerialNumber.Text(16), "What a revocation list would name.", specX509),
 		text("not before", date(c.NotBefore), "Before this the certificate does not count.", specX509),
 		text("not after", date(c.NotAfter), "After this the certificate does not count.", specX509),
@@ -223,7 +229,7 @@ func describeList(der []byte) (*Description, error) {
 		number = l.Number.Text(10)
 	}
 	d.Fields = []Field{
-		text("issuer", l.Issuer.String(), "Whose certificates it revokes; not checked here.", specX509),
+		text("issuer", dn(l.Issuer), "Whose certificates it revokes; not checked here.", specX509),
 		text("number", number, "Counts the issuer's lists.", specX509),
 		text("this update", date(l.ThisUpdate), "When it was made.", specX509),
 		text("next update", date(l.NextUpdate), "After this a newer list has to be fetched.", specX509),

@@ -158,7 +158,7 @@ func malformed(format, msg string, args ...any) error {
 
 // unsupported is the error for what is known and cannot be verified.
 func unsupported(format, why, todo string) error {
-	return &Error{Format: format, Reason: attest.ReasonFormat, Todo: todo, Err: fmt.Errorf("%w: %s", ErrUnsupported, why)}
+	return &Error{Format: format, Reason: attest.ReasonPlatform, Todo: todo, Err: fmt.Errorf("%w: %s", ErrUnsupported, why)}
 }
 
 // Find recognises the format of file by its content and takes it apart. The

@@ -26,7 +26,7 @@ func seeds(f *testing.F) {
 		f.Add([]byte(hex.EncodeToString(b[:min(len(b), 1200)])))
 		f.Add([]byte(base64.StdEncoding.EncodeToString(b)))
 	}
-	if n < 120 {
+	if n < 180 {
 		f.Fatalf("%d seeds: nothing would be shown", n)
 	}
 }

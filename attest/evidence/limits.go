@@ -32,4 +32,7 @@ const (
 	maxClaims = 64
 	// maxShown bounds text from outside in an error or a row.
 	maxShown = 96
+	// maxText bounds text from outside in a description, where whole names
+	// are wanted.
+	maxText = 512
 )

@@ -106,7 +106,7 @@ func (w *fieldWriter) write(fs []evidence.Field, depth int) {
 
 // valueText shortens values that are nothing but zeroes.
 func valueText(f evidence.Field) string {
-	if f.Size > 4 && f.Value != "" && strings.Trim(f.Value, "0") == "" {
+	if len(f.Value) > 8 && strings.Trim(f.Value, "0") == "" {
 		return "zero"
 	}
 	return f.Value
