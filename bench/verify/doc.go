@@ -5,9 +5,9 @@
 // one process, on the same vectors of real hardware. It has benchmarks only;
 // part verify of "make bench" runs them and compares with the goals:
 //
-//	go test -run '^$' -bench . -benchtime 300x ./bench/verify
+//	go test -run '^$' -bench . -benchtime 100x ./bench/verify
 //
-// Each benchmark runs all its ways in turn, one verification of each per
+// Each benchmark runs all its ways in turn, a few verifications of each per
 // iteration, so that what else the machine does falls on all of them, and
 // reports medians as metrics named after the way: µs/warm is wall time, and
 // cpu-µs/warm what the whole process computed meanwhile, which tells work from

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/enarx/enarx-go/attest"
@@ -86,11 +87,11 @@ func (v *verification) demand(demanded, ok bool, why attest.Reason, check, seen,
 // policy checks what the guest's owner allowed the host to do.
 func (v *verification) policy() {
 	p := v.report.Policy
-	seen := fmt.Sprintf("%#x", uint64(p))
+	seen := hexNumber(uint64(p))
 	v.row(!p.Debug(), attest.ReasonDebug, "debug", seen, "no debugging by the host (bit 19 clear)", ours, "the host can read this Keep's memory; do not use it")
 	v.row(!p.MigrationAgent(), attest.ReasonMigration, "migration", seen, "no migration agent (bit 18 clear)", ours, "another guest may move this Keep's memory; do not use it")
 	want := v.p.Demands.VMPL
-	v.row(v.report.VMPL == want && want <= maxVMPL, attest.ReasonVMPL, "vmpl", fmt.Sprint(v.report.VMPL), fmt.Sprint(want), ours,
+	v.row(v.report.VMPL == want && want <= maxVMPL, attest.ReasonVMPL, "vmpl", number(v.report.VMPL), number(want), ours,
 		"the report was asked for at another privilege level than the Keep's")
 	v.features()
 	abi := p.ABI()
@@ -101,18 +102,29 @@ func (v *verification) policy() {
 }
 
 func (v *verification) features() {
+	policy, info := uint64(v.report.Policy), v.report.PlatformInfo
+	policySeen, infoSeen := "policy "+hexNumber(policy), "platform info "+hexNumber(info)
 	for _, f := range features {
-		word, name := uint64(v.report.Policy), "policy"
+		word, seen := policy, policySeen
 		if f.platform {
-			word, name = v.report.PlatformInfo, "platform info"
+			word, seen = info, infoSeen
 		}
 		v.demand(v.p.Demands.Features&f.feature != 0, (word>>f.bit&1 != 0) == f.value, attest.ReasonGuestPolicy, f.check,
-			fmt.Sprintf("%s %#x", name, word), f.want, "the Keep was started without it, or the host cannot do it; use another host")
+			seen, f.want, "the Keep was started without it, or the host cannot do it; use another host")
 	}
 	if unknown := v.p.Demands.Features &^ (featuresEnd - 1); unknown != 0 {
 		v.row(false, attest.ReasonPolicy, "features", fmt.Sprintf("demand %#x", uint32(unknown)), "demands that this verifier knows", relying, "correct the options of the verifier")
 	}
 }
+
+// Words for rows; most rows of a good verdict are made of these, and package fmt
+// would cost more than all checks but the signatures.
+
+func number(n uint32) string { return strconv.FormatUint(uint64(n), 10) }
+
+func hexNumber(n uint64) string { return "0x" + strconv.FormatUint(n, 16) }
+
+func oneOf(n int, what string) string { return "one of " + strconv.Itoa(n) + " " + what }
 
 // identity checks the ID block: who signed for this guest, and which version
 // of it (document 56860, ID Block). Without a demanded key anybody can sign an
@@ -120,22 +132,22 @@ func (v *verification) features() {
 func (v *verification) identity() {
 	r, d := v.report, &v.p.Demands
 	v.demand(d.IDKeys != nil, slices.Contains(d.IDKeys, r.IDKeyDigest), attest.ReasonSigner, "id-key", hex.EncodeToString(r.IDKeyDigest[:]),
-		fmt.Sprintf("one of %d keys", len(d.IDKeys)), "the guest was signed by somebody else, or by nobody")
+		oneOf(len(d.IDKeys), "keys"), "the guest was signed by somebody else, or by nobody")
 	author := "no author key"
 	if r.AuthorKey {
 		author = hex.EncodeToString(r.AuthorKeyDigest[:])
 	}
 	v.demand(d.AuthorKeys != nil, r.AuthorKey && slices.Contains(d.AuthorKeys, r.AuthorKeyDigest), attest.ReasonSigner, "author-key", author,
-		fmt.Sprintf("one of %d keys", len(d.AuthorKeys)), "the key that signed the guest was vouched for by somebody else, or by nobody")
-	expected := fmt.Sprintf("at least %d, under a demanded ID key", d.MinGuestSVN)
-	v.demand(d.MinGuestSVN != 0, d.IDKeys != nil && r.GuestSVN >= d.MinGuestSVN, attest.ReasonPolicy, "guest-svn", fmt.Sprint(r.GuestSVN), expected,
+		oneOf(len(d.AuthorKeys), "keys"), "the key that signed the guest was vouched for by somebody else, or by nobody")
+	expected := "at least " + number(d.MinGuestSVN) + ", under a demanded ID key"
+	v.demand(d.MinGuestSVN != 0, d.IDKeys != nil && r.GuestSVN >= d.MinGuestSVN, attest.ReasonPolicy, "guest-svn", number(r.GuestSVN), expected,
 		"use a newer guest; and demand its ID key, without which anybody can state a version")
-	mit := fmt.Sprintf("launch %#x, current %#x", r.LaunchMit, r.CurrentMit)
+	mit := "launch " + hexNumber(r.LaunchMit) + ", current " + hexNumber(r.CurrentMit)
 	if r.Version < 5 {
-		mit = fmt.Sprintf("none in version %d", r.Version)
+		mit = "none in version " + number(r.Version)
 	}
 	v.demand(d.Mitigations != 0, r.LaunchMit&r.CurrentMit&d.Mitigations == d.Mitigations, attest.ReasonGuestPolicy, "mitigations", mit,
-		fmt.Sprintf("all of %#x, since launch", d.Mitigations), "the host must update its firmware and start the Keep anew")
+		"all of "+hexNumber(d.Mitigations)+", since launch", "the host must update its firmware and start the Keep anew")
 }
 
 // product checks that certificate and report speak of one product line.
@@ -175,14 +187,14 @@ func (v *verification) chip() {
 		v.row(!masked && r.ChipID == v.end.chipID, attest.ReasonKey, "chip", id, hex.EncodeToString(v.end.chipID[:]),
 			"the VCEK's certificate", "the certificate is of another machine, or the host masks its chip; get this machine's certificate")
 	}
-	v.demand(d.Chips != nil, !masked && slices.Contains(d.Chips, r.ChipID), attest.ReasonChip, "chip-list", id, fmt.Sprintf("one of %d chips", len(d.Chips)),
+	v.demand(d.Chips != nil, !masked && slices.Contains(d.Chips, r.ChipID), attest.ReasonChip, "chip-list", id, oneOf(len(d.Chips), "chips"),
 		"this machine is not among those you accept")
 	provider := v.end.provider
 	if provider == "" {
 		provider = "none: a VCEK names no provider"
 	}
 	v.demand(d.Providers != nil, v.end.provider != "" && slices.Contains(d.Providers, v.end.provider), attest.ReasonPolicy, "provider", shown(provider),
-		fmt.Sprintf("one of %d providers", len(d.Providers)), "this provider is not among those you accept")
+		oneOf(len(d.Providers), "providers"), "this provider is not among those you accept")
 }
 
 // level checks that the certificate was made for the firmware level that the

@@ -6,6 +6,7 @@ package snpreport
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -49,7 +50,24 @@ func (t TCB) Map() map[string]uint64 {
 	return m
 }
 
-func (t TCB) String() string { return levelText(t.Map()) }
+// String words the level as levelText does.
+func (t TCB) String() string {
+	b := make([]byte, 0, 64)
+	add := func(name string, n uint8) {
+		if len(b) > 0 {
+			b = append(b, ", "...)
+		}
+		b = strconv.AppendUint(append(append(b, name...), ' '), uint64(n), 10)
+	}
+	add("bootloader", t.Bootloader)
+	if t.hasFMC {
+		add("fmc", t.FMC)
+	}
+	add("microcode", t.Microcode)
+	add("snp", t.SNP)
+	add("tee", t.TEE)
+	return string(b)
+}
 
 // levelText words a level with its components in a fixed order.
 func levelText(m map[string]uint64) string {
