@@ -104,6 +104,8 @@ type Result struct {
 	Rows attest.Verdict `json:"rows"`
 	// Trust is the trust statement.
 	Trust []attest.Layer `json:"trust"`
+	// Wrapper is how many of Rows, from the first, are about the wrapping.
+	Wrapper int `json:"-"`
 	// Digest is the SHA-256 digest of the file.
 	Digest [32]byte `json:"-"`
 	// Policy is the digest of the policy file that applied; nil for none.
@@ -151,6 +153,7 @@ func Appraise(r Request) (*Result, error) {
 	for _, w := range found.Valid {
 		res.Rows = append(res.Rows, w.Row(r.At))
 	}
+	res.Wrapper = len(res.Rows)
 	var platforms []string
 	for i, p := range found.Pieces {
 		done := r.piece(p)

@@ -15,6 +15,8 @@ import (
 
 	"github.com/enarx/enarx-go/attest"
 	"github.com/enarx/enarx-go/attest/appraisal"
+	"github.com/enarx/enarx-go/attest/ear"
+	"github.com/enarx/enarx-go/attest/ear/earjwt"
 	"github.com/enarx/enarx-go/attest/sim"
 	"github.com/enarx/enarx-go/policy/policytoml"
 )
@@ -68,8 +70,10 @@ not demand is named as not checked.
 	fs.StringVar(&f.hostData, "host-data", "", "demand this host data, 32 bytes in `HEX`")
 	f.addCommon(c)
 	fs.BoolVar(&f.json, "json", false, "print the result as JSON")
+	fs.BoolVar(&f.ear, "ear", false, "print an EAT attestation result (EAR): unsigned JSON claims, or with --ear-key a token")
+	fs.StringVar(&f.earKey, "ear-key", "", "sign the attestation result with the private key in `FILE` (PKCS #8; P-256, P-384 or Ed25519)")
 	fs.BoolVar(&f.explain, "explain", false, "say for each check what it means")
-	c.MarkFlagsMutuallyExclusive("json", "explain")
+	c.MarkFlagsMutuallyExclusive("json", "ear", "explain")
 	return c
 }
 
@@ -82,6 +86,9 @@ func (f *verifyFlags) addCommon(c *cobra.Command) {
 }
 
 func (a *app) verify(path string, f *verifyFlags) error {
+	if f.earKey != "" && !f.ear {
+		return failf(exitUsage, "add --ear", "--ear-key without --ear: there is nothing to sign")
+	}
 	r, err := a.request(f)
 	if err != nil {
 		return err
@@ -102,6 +109,12 @@ func (a *app) verify(path string, f *verifyFlags) error {
 
 func (a *app) showResult(res *appraisal.Result, f *verifyFlags) error {
 	switch {
+	case f.ear:
+		b, err := a.attestationResult(res, f)
+		if err != nil {
+			return err
+		}
+		return a.emit("%s", b)
 	case f.json:
 		b, err := res.JSON()
 		if err != nil {
@@ -112,6 +125,30 @@ func (a *app) showResult(res *appraisal.Result, f *verifyFlags) error {
 		return a.emit("%s", res.Explain(a.ui.width))
 	}
 	return a.emit("%s", res.Text(a.ui.width))
+}
+
+// attestationResult is the result as an EAR, signed if a key was named.
+func (a *app) attestationResult(res *appraisal.Result, f *verifyFlags) ([]byte, error) {
+	claims, err := ear.Encode(res, ear.Options{Build: "enarx " + version})
+	if err != nil {
+		return nil, fail(exitInternal, "", err)
+	}
+	if f.earKey == "" {
+		return claims, nil
+	}
+	file, err := readLimited(f.earKey, "the signing key", maxKeyFile, exitUsage)
+	if err != nil {
+		return nil, err
+	}
+	key, err := earjwt.ParseKey(file)
+	if err != nil {
+		return nil, fail(exitUsage, "openssl genpkey -algorithm ed25519 makes such a key", fmt.Errorf("--ear-key %s: %w", f.earKey, err))
+	}
+	token, err := earjwt.Sign(claims, key)
+	if err != nil {
+		return nil, fail(exitInternal, "", err)
+	}
+	return append(token, '\n'), nil
 }
 
 // request turns the flags into a request without its file.
