@@ -79,6 +79,17 @@ type Request struct {
 	// Caches remember good signatures between calls; the zero value
 	// remembers none.
 	Caches Caches
+
+	opened []item // of Collateral, see Prepare
+}
+
+// Prepare looks into the collateral once, for many appraisals with copies of r.
+// It has to be called again when Collateral has become another; results are the
+// same without it.
+func (r *Request) Prepare() {
+	if len(r.Collateral) <= MaxCollateral {
+		r.opened = unique(open(r.Collateral, true))
+	}
 }
 
 // Caches are the verifiers' caches of good signatures. They change no verdict.
@@ -114,6 +125,8 @@ type Result struct {
 	Pieces []Piece `json:"-"`
 	// Claims are nil unless Accepted. Of several pieces they are the first's.
 	Claims *attest.Claims `json:"-"`
+
+	dates []time.Time // when the wrapping begins and ends to be valid
 }
 
 // Piece is one piece of evidence with what was decided about it.
@@ -130,6 +143,8 @@ type Piece struct {
 	Rows attest.Verdict
 	// Claims are nil unless this piece passed.
 	Claims *attest.Claims
+
+	dates []time.Time // when something that counts for it begins or ends
 }
 
 // Appraise answers r. It never panics. An error means that the request cannot
@@ -141,6 +156,9 @@ func Appraise(r Request) (*Result, error) {
 	if len(r.Collateral) > MaxCollateral {
 		return nil, fmt.Errorf("appraisal: %d entries of collateral, expected at most %d", len(r.Collateral), MaxCollateral)
 	}
+	if r.opened == nil {
+		r.Prepare()
+	}
 	r.At = r.At.UTC().Truncate(time.Second)
 	res := &Result{At: r.At, Digest: sha256.Sum256(r.File), Policy: r.Policy.Digest}
 	found, row := find(r.File)
@@ -151,6 +169,7 @@ func Appraise(r Request) (*Result, error) {
 	res.Format = found.Format
 	res.Rows = append(res.Rows, found.Rows...)
 	for _, w := range found.Valid {
+		res.dates = append(res.dates, w.NotBefore, w.NotAfter)
 		res.Rows = append(res.Rows, w.Row(r.At))
 	}
 	res.Wrapper = len(res.Rows)
@@ -270,8 +289,8 @@ func (r *Request) piece(p evidence.Piece) Piece {
 	done.Platform = v.Platform()
 	exp.TCB = r.Policy.tcb(done.Platform)
 	done.Expected = exp
-	sel := choose(v.Platform(), p.Evidence, r.Collateral, p.Collateral, r.At)
-	done.Collateral = sel.col
+	sel := choose(v.Platform(), p.Evidence, r.opened, p.Collateral, r.At)
+	done.Collateral, done.dates = sel.col, sel.dates
 	claims, rows := v.Verify(p.Evidence, sel.col, exp, r.At)
 	done.Rows = append(bound, sources(rows, v.Platform(), reportSource, hostSource)...)
 	done.Rows = append(done.Rows, sel.rows(v.Platform())...)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/enarx/enarx-go/attest"
 	"github.com/enarx/enarx-go/attest/internal/dcap"
+	"github.com/enarx/enarx-go/attest/internal/nitrodoc"
 )
 
 // selection is the collateral that one piece of evidence needs, out of all that
@@ -25,6 +26,8 @@ type selection struct {
 	fmspc   string // of tdx and sgx, 12 hexadecimal digits
 	pckCA   string // "platform" or "processor", of tdx and sgx
 	machine []byte // CHIP_ID of snp
+	// dates are when something that could be chosen begins or ends.
+	dates []time.Time
 }
 
 // item is one entry of collateral, looked into as far as choosing needs.
@@ -38,9 +41,11 @@ type item struct {
 
 // choose picks what evidence of the platform needs. A sim Keep brings what it
 // needs, and so does Nitro: there, all counts.
-func choose(platform string, ev attest.Evidence, own, brought attest.Collateral, at time.Time) selection {
-	items := append(open(own, true), open(brought, false)...)
-	items = unique(items)
+func choose(platform string, ev attest.Evidence, own []item, brought attest.Collateral, at time.Time) selection {
+	items := own
+	if len(brought) > 0 {
+		items = unique(append(slices.Clone(own), open(brought, false)...))
+	}
 	var s selection
 	var picked []item
 	switch platform {
@@ -50,9 +55,17 @@ func choose(platform string, ev attest.Evidence, own, brought attest.Collateral,
 		picked = s.intel(ev.Value, items, at)
 	default:
 		picked = items
+		if doc, err := nitrodoc.Parse(ev.Value); platform == attest.PlatformNitro && err == nil {
+			for _, der := range append(slices.Clone(doc.CABundle), doc.Certificate) {
+				if c, err := x509.ParseCertificate(der); err == nil {
+					s.dates = append(s.dates, c.NotBefore, c.NotAfter)
+				}
+			}
+		}
 	}
 	for _, x := range picked {
 		s.col = append(s.col, x.Evidence)
+		s.note(x)
 	}
 	s.left = len(items) - len(picked)
 	return s
@@ -153,6 +166,27 @@ func newest(items []item, of func(item) validity, t time.Time) (item, bool) {
 		return cmp.Or(cmp.Compare(no(va.at(t)), no(vb.at(t))), cmp.Compare(no(a.own), no(b.own)),
 			cmp.Compare(vb.number, va.number), vb.from.Compare(va.from), bytes.Compare(a.Value, b.Value))
 	}), true
+}
+
+// note remembers when an entry begins and ends.
+func (s *selection) note(x item) {
+	switch {
+	case x.cert != nil:
+		s.dates = append(s.dates, x.cert.NotBefore, x.cert.NotAfter)
+	case x.list != nil:
+		s.dates = append(s.dates, x.list.ThisUpdate, x.list.NextUpdate)
+	case x.doc != nil:
+		s.dates = append(s.dates, x.doc.from, x.doc.to)
+	}
+}
+
+// noteAll does so for entries of which one is chosen: at another time it may
+// be another.
+func (s *selection) noteAll(items []item) []item {
+	for _, x := range items {
+		s.note(x)
+	}
+	return items
 }
 
 // pick gives the entries of items for which keep says yes.

@@ -58,6 +58,9 @@ func (s *selection) intel(quote []byte, items []item, at time.Time) []item {
 		return nil // the verifier says so
 	}
 	var picked []item
+	for _, c := range q.Certificates() {
+		s.dates = append(s.dates, c.NotBefore, c.NotAfter)
+	}
 	pck := q.PCK()
 	if pck == nil {
 		// No certificate in the quote: one that stands alone is taken for
@@ -80,7 +83,7 @@ func (s *selection) intel(quote []byte, items []item, at time.Time) []item {
 	}
 	for _, issuer := range issuers {
 		lists := pick(items, func(x item) bool { return x.list != nil && x.list.Issuer.CommonName == issuer })
-		if x, ok := newest(lists, listValidity, at); ok {
+		if x, ok := newest(s.noteAll(lists), listValidity, at); ok {
 			picked = append(picked, x)
 		}
 	}
@@ -95,7 +98,7 @@ func (s *selection) intel(quote []byte, items []item, at time.Time) []item {
 		{attest.MediaTypeIntelTCBInfo, func(d *document) bool { return d.id == info && d.fmspc == s.fmspc }},
 		{attest.MediaTypeIntelQEIdentity, func(d *document) bool { return d.id == identity }},
 	} {
-		picked = append(picked, documents(items, kind.mediaType, kind.fits, at)...)
+		picked = append(picked, s.newestDocument(items, kind.mediaType, kind.fits, at)...)
 	}
 	picked = append(picked, eventLogs(items)...)
 	return append(picked, pick(items, unread)...)
@@ -116,12 +119,12 @@ func eventLogs(items []item) []item {
 	return nil
 }
 
-// documents picks the one of a kind. Where none fits, one that stands alone is
+// newestDocument picks the one of a kind. Where none fits, one that stands alone is
 // given to the verifier, which says what is wrong with it.
-func documents(items []item, mediaType string, fits func(*document) bool, at time.Time) []item {
+func (s *selection) newestDocument(items []item, mediaType string, fits func(*document) bool, at time.Time) []item {
 	all := pick(items, func(x item) bool { return x.doc != nil && x.MediaType == mediaType })
 	some := pick(all, func(x item) bool { return fits(x.doc) })
-	if x, ok := newest(some, documentValidity, at); ok {
+	if x, ok := newest(s.noteAll(some), documentValidity, at); ok {
 		return []item{x}
 	}
 	if len(all) == 1 {

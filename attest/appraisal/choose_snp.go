@@ -28,7 +28,7 @@ func (s *selection) snp(report []byte, items []item, at time.Time) []item {
 		return ok && kind == r.SigningKey
 	})
 	var picked []item
-	leaf, ok := machineKey(r, leaves, at)
+	leaf, ok := s.machineKey(r, leaves, at)
 	if ok {
 		picked = append(picked, leaf)
 		s.line = productLine(leaf.cert.Issuer.CommonName)
@@ -39,6 +39,7 @@ func (s *selection) snp(report []byte, items []item, at time.Time) []item {
 	})
 	picked = append(picked, cas[:min(len(cas), maxChosen)]...)
 	lists := pick(items, func(x item) bool { return x.list != nil && s.line != "" && x.list.Issuer.CommonName == ark })
+	s.noteAll(lists)
 	// Also one that is out of date still revokes: the newest few are given.
 	for range min(len(lists), maxLists) {
 		x, _ := newest(lists, listValidity, at)
@@ -53,7 +54,7 @@ func (s *selection) snp(report []byte, items []item, at time.Time) []item {
 // machineKey finds the certificate of the key that signed r. Where none fits,
 // one that stands alone is given to the verifier, which says what is wrong
 // with it; of several that do not fit none is better than another.
-func machineKey(r *snpreport.Report, leaves []item, at time.Time) (item, bool) {
+func (s *selection) machineKey(r *snpreport.Report, leaves []item, at time.Time) (item, bool) {
 	fits := func(level bool) []item {
 		return pick(leaves, func(x item) bool {
 			machine, same := r.Fits(x.cert)
@@ -61,7 +62,7 @@ func machineKey(r *snpreport.Report, leaves []item, at time.Time) (item, bool) {
 		})
 	}
 	for _, some := range [][]item{fits(true), fits(false)} {
-		if x, ok := newest(some, certValidity, at); ok {
+		if x, ok := newest(s.noteAll(some), certValidity, at); ok {
 			return x, true
 		}
 	}

@@ -129,6 +129,7 @@ leaves, the client has proof of what is at the other end.
 		{"host", newEvidenceCmd(a)},
 		{"host", newVerifyCmd(a)},
 		{"host", newCollateralCmd(a)},
+		{"host", newTCBCmd(a)},
 		{"host", newVersionCmd(a)},
 	} {
 		c.cmd.GroupID = c.group

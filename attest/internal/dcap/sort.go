@@ -12,8 +12,8 @@ import (
 // this file it is for sorting many certificates and proves nothing.
 func IsPCK(c *x509.Certificate) bool { return !c.IsCA && c.Subject.CommonName == pckName }
 
-// PCK is the PCK certificate that the quote brings, or nil.
-func (q *Quote) PCK() *x509.Certificate {
+// Certificates are those that the quote brings; nil if they cannot be read.
+func (q *Quote) Certificates() []*x509.Certificate {
 	if q.certType != certLeaf && q.certType != certChain {
 		return nil
 	}
@@ -21,11 +21,24 @@ func (q *Quote) PCK() *x509.Certificate {
 	if err != nil {
 		return nil
 	}
+	var certs []*x509.Certificate
 	for _, der := range ders {
 		if len(der) > maxCertificate {
 			return nil
 		}
-		if c, err := x509.ParseCertificate(der); err == nil && IsPCK(c) {
+		c, err := x509.ParseCertificate(der)
+		if err != nil {
+			return nil
+		}
+		certs = append(certs, c)
+	}
+	return certs
+}
+
+// PCK is the PCK certificate that the quote brings, or nil.
+func (q *Quote) PCK() *x509.Certificate {
+	for _, c := range q.Certificates() {
+		if IsPCK(c) {
 			return c
 		}
 	}
