@@ -91,7 +91,7 @@ var layers = []struct {
 	// What is verified and by whom: pure code, see also TestVerifiersArePure.
 	{"internal/claims", nil},
 	{"attest", []string{"internal/claims"}},
-	{"attest/collateral/item", []string{"attest", "attest/snp", "attest/internal…"}},
+	{"attest/collateral/item", []string{"attest", "attest/snp", "attest/nitro", "attest/internal…"}},
 	{"attest/collateral", []string{"attest", "attest/collateral/item", "attest/internal…"}},
 	{"attest/evidence", []string{"attest", "attest/cmw", "attest/nitro", "attest/internal…"}},
 	{"attest/attesttest…", []string{"attest…", "internal/claims"}},

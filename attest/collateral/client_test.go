@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/enarx/enarx-go/attest"
 	"github.com/enarx/enarx-go/attest/attesttest/collateraltest"
 	"github.com/enarx/enarx-go/attest/collateral/item"
 )
@@ -86,7 +87,7 @@ func TestTheClientKeepsItsBounds(t *testing.T) {
 		"cut":                         {collateraltest.Cut, 4, time.Second, 5 * time.Second, "unexpected EOF; given up after 4 attempts"},
 		"cut once":                    {collateraltest.First(1, collateraltest.Cut), 2, 0, time.Second, ""},
 		"huge":                        {collateraltest.Huge(100 << 20), 1, 0, 0, "answers with more than"},
-		"huge and says so":            {collateraltest.Instead(make([]byte, maxBody+1)), 1, 0, 0, "answers with 132097 bytes"},
+		"huge and says so":            {collateraltest.Instead(make([]byte, maxBody+1)), 1, 0, 0, fmt.Sprintf("answers with %d bytes", maxBody+1)},
 		"unknown":                     {collateraltest.Status(404), 1, 0, 0, "404 (not found)"},
 		"forbidden":                   {collateraltest.Status(403), 1, 0, 0, "403 (forbidden)"},
 		"sent elsewhere":              {collateraltest.Redirect("https://elsewhere.example/crl"), 1, 0, 0, "on another host, which is not followed"},
@@ -225,7 +226,7 @@ func TestNotFoundIsExplained(t *testing.T) {
 	for _, c := range []struct {
 		from Source
 		it   item.Item
-	}{{kds, item.Item{Kind: item.RootList}}, {pcs, item.Item{Kind: item.AMDList, Line: "Milan"}}} {
+	}{{kds, item.Item{Kind: item.RootList}}, {pcs, item.Item{Kind: item.AMDList, Line: "Milan"}}, {&AWS{client}, item.Item{Kind: item.RootList}}} {
 		if _, err := c.from.Get(t.Context(), c.it); !errors.Is(err, ErrNotServed) {
 			t.Errorf("%v at %v: %v", c.it, c.from, err)
 		}
@@ -332,4 +333,35 @@ func FuzzRetryAfter(f *testing.F) {
 			t.Fatalf("%v", d)
 		}
 	})
+}
+
+// The lists of Nitro come from AWS and nowhere else, and what comes instead is
+// held to AWS's root.
+func TestNitroLists(t *testing.T) {
+	b := newBench(t)
+	client := NewClient(ClientOptions{Transport: b.server.Pipe(t)})
+	c, err := Open(Options{Dir: b.dir, Sources: []Source{&KDS{Client: client}, &PCS{Client: client}, &AWS{client}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ev := attest.Evidence{MediaType: attest.MediaTypeNitro, Value: b.file("attest/internal/nitrodoc/testdata/enclave-2025-12.cbor")}
+	col, results, err := c.For(t.Context(), ev, nil, item.Hint{}, WhenDue)
+	if err != nil || len(results) != 2 || len(col) != 0 {
+		t.Fatalf("%v, %v", results, err)
+	}
+	for _, r := range results {
+		var missing *NotFoundError
+		if r.Outcome != Failed || !errors.As(r.Err, &missing) || !strings.Contains(r.Err.Error(), "last three weeks") {
+			t.Errorf("%s, %v", r.Outcome, r.Err)
+		}
+		_, path, _ := strings.Cut(strings.TrimPrefix(r.Item.URL, "https://"), "/")
+		if b.server.Requests("/"+path) != 1 {
+			t.Errorf("%s was asked for %d times", path, b.server.Requests("/"+path))
+		}
+		b.server.Put("/"+path, nil, b.file("attest/internal/snpreport/testdata/milan-2025-05-06.crl.der"), nil)
+		var refused *item.RefusedError
+		if r = c.Get(t.Context(), r.Item, WhenDue); !errors.As(r.Err, &refused) || refused.Rule != item.RuleProof {
+			t.Errorf("another vendor's list: %v", r.Err)
+		}
+	}
 }

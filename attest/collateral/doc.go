@@ -42,12 +42,13 @@
 // Retry-After, in seconds or as a date, up to a bound beyond which the client
 // gives up at once and says how long to wait. 404 is an answer, not a failure of the network, and is
 // not asked again: it becomes a [NotFoundError] that says what it means.
-// Redirects to other hosts are not followed; addresses never come from
-// evidence. Proxies of the environment (HTTPS_PROXY, NO_PROXY) are used.
+// Redirects to other hosts are not followed. Addresses do not come from
+// evidence, but for the lists of Nitro, whose addresses must stand in a chain
+// that AWS's root has signed and be AWS's. Proxies of the environment (HTTPS_PROXY, NO_PROXY) are used.
 //
 // # Sources
 //
 // [KDS] and [PCS] speak to AMD and Intel or to mirrors of them under another
-// address; [Dir] reads an exported directory. Anything else that implements
+// address, [AWS] fetches the revocation lists of Nitro; [Dir] reads an exported directory. Anything else that implements
 // [Source] will do.
 package collateral

@@ -11,15 +11,15 @@ import (
 
 // Limits on what comes from outside. Sizes are in bytes.
 const (
-	// maxBody bounds one answer. The largest known is a TCB info of 9 KiB;
-	// a list in hexadecimal has twice its size, and item.MaxPart bounds what
-	// is left of it.
+	// maxBody bounds one answer. The largest seen is a TCB info of 9 KiB; a
+	// list in hexadecimal has twice its size, and item.MaxPart bounds what is
+	// left of it.
 	maxBody = 2*item.MaxPart + 1<<10
 	// maxHeaders bounds the header of an answer: an issuer chain in percent
 	// encoding has 3 KiB.
 	maxHeaders = 64 << 10
-	// maxRecord bounds one record of the cache: an encrypted PPID in
-	// hexadecimal is its largest field, 768.
+	// maxRecord bounds one record of the cache: the chain of a Nitro list in
+	// hexadecimal is its largest field, 4 KiB.
 	maxRecord = 16 << 10
 	// maxManifest bounds the manifest of an export: maxArchiveItems records
 	// of 1 KiB, more than any has that is not for a PCK certificate.
@@ -73,4 +73,5 @@ var schedules = map[item.Kind]schedule{
 	item.QEIdentity: {day, 7 * day},        // thirty days
 	item.PCKList:    {day, 7 * day},        // thirty days
 	item.RootList:   {day, 30 * day},       // one year
+	item.NitroList:  {day / 2, day},        // as long as AWS says, at most the three weeks of a region's certificate
 }

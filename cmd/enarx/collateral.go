@@ -117,7 +117,7 @@ func (f *sourceFlags) sources() ([]collateral.Source, error) {
 		list = append(list, &collateral.Dir{Path: dir})
 	}
 	client := collateral.NewClient(o)
-	return append(list, &collateral.KDS{Client: client, Base: f.kds}, &collateral.PCS{Client: client, Base: f.pcs, Key: key}), nil
+	return append(list, &collateral.KDS{Client: client, Base: f.kds}, &collateral.PCS{Client: client, Base: f.pcs, Key: key}, &collateral.AWS{Client: client}), nil
 }
 
 // checkMirror says at once what the client would say of every item.
@@ -143,7 +143,7 @@ type piece struct {
 func (a *app) readPieces(files []string) ([]piece, error) {
 	var out []piece
 	for _, name := range files {
-		b, err := readLimited(name, "the evidence", attest.MaxEvidence, exitUsage)
+		b, err := a.readInput(name, "the evidence", evidence.MaxFile)
 		if err != nil {
 			return nil, err
 		}

@@ -82,10 +82,11 @@ func number(n *big.Int) string {
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// MaxPart bounds one part of an item, MaxParts their count: what verifiers
-// accept of one entry of collateral, and a chain of three certificates.
+// MaxPart bounds one part of an item, MaxParts their count: the longest list
+// that any verifier accepts as one entry of collateral (most accept 64 KiB, and
+// so does [Check] of their items), and a list with the two certificates above it.
 const (
-	MaxPart  = 64 << 10
+	MaxPart  = 512 << 10
 	MaxParts = 3
 )
 
@@ -96,7 +97,11 @@ func Check(it Item, parts attest.Collateral) (*Info, error) {
 		return nil, refuse(it, RuleForm, "%w", err)
 	}
 	types := partTypes[it.Kind]
-	if len(parts) < len(types) || len(parts) > MaxParts {
+	least := len(types)
+	if it.Kind == NitroList {
+		least = 1 // the root needs no chain
+	}
+	if len(parts) < least || len(parts) > MaxParts {
 		return nil, refuse(it, RuleForm, "%d parts, expected %d", len(parts), len(types))
 	}
 	for i, p := range parts {
@@ -108,8 +113,11 @@ func Check(it Item, parts attest.Collateral) (*Info, error) {
 			return nil, refuse(it, RuleForm, "part %d has %d bytes, expected 1 to %d", i, len(p.Value), MaxPart)
 		}
 	}
-	if it.Kind == VCEK || it.Kind == VLEK || it.Kind == AMDChain || it.Kind == AMDList {
+	switch it.Kind {
+	case VCEK, VLEK, AMDChain, AMDList:
 		return checkAMD(it, parts)
+	case NitroList:
+		return checkNitro(it, parts)
 	}
 	return checkIntel(it, parts)
 }
@@ -126,6 +134,7 @@ var partTypes = map[Kind][]string{
 	PCKList:    {attest.MediaTypeCRL, attest.MediaTypePEMChain},
 	RootList:   {attest.MediaTypeCRL},
 	PCK:        {attest.MediaTypePEMChain},
+	NitroList:  {attest.MediaTypeCRL, attest.MediaTypeCertificate},
 }
 
 // FileNames are names for the parts of a valid item with so many parts, which
@@ -147,6 +156,9 @@ func (it Item) FileNames(parts int) []string {
 		return []string{name + "-chain.pem"}
 	}
 	names := []string{name + ".cert.der"}
+	if it.Kind == NitroList {
+		names[0] = name + ".der"
+	}
 	for i := 1; i < parts; i++ {
 		names = append(names, name+"-issuer-"+strconv.Itoa(i)+".cert.der")
 	}

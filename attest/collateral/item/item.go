@@ -15,6 +15,7 @@
 package item
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"regexp"
@@ -52,6 +53,9 @@ const (
 	// PCK is the certificate of one platform at one firmware level with its
 	// chain (PCK fields), for quotes that do not bring it.
 	PCK Kind = "intel-pck"
+	// NitroList is the revocation list of an issuer of Nitro documents (URL,
+	// Issuers), with the issuer's chain.
+	NitroList Kind = "aws-nitro-crl"
 )
 
 // Item names one piece of collateral. Items are comparable; fields that a kind
@@ -82,6 +86,12 @@ type Item struct {
 	PCESVN        string `json:"pcesvn,omitempty"`
 	PCEID         string `json:"pceid,omitempty"`
 	QEID          string `json:"qeid,omitempty"`
+	// URL is where a list is, by https and at one of the addresses of AWS
+	// that are known here.
+	URL string `json:"url,omitempty"`
+	// Issuers are the certificates below the root that lead to the list's
+	// issuer, joined with ","; empty is the root itself.
+	Issuers string `json:"issuers,omitempty"`
 }
 
 var (
@@ -117,6 +127,7 @@ func (it Item) all() map[string]string {
 	return map[string]string{
 		"line": it.Line, "key": it.Key, "chip": it.Chip, "tcb": it.TCB, "tee": it.TEE, "fmspc": it.FMSPC, "evaluation": it.Evaluation,
 		"ca": it.CA, "encrypted_ppid": it.EncryptedPPID, "cpusvn": it.CPUSVN, "pcesvn": it.PCESVN, "pceid": it.PCEID, "qeid": it.QEID,
+		"url": it.URL, "issuers": it.Issuers,
 	}
 }
 
@@ -150,6 +161,10 @@ func (it Item) fields() (list []field, known bool) {
 		return []field{{"ca", "intermediate (processor, platform)", it.CA, it.CA == "processor" || it.CA == "platform"}}, true
 	case RootList:
 		return nil, true
+	case NitroList:
+		_, known := nitroList(it.URL)
+		_, hexed := issuers(it.Issuers)
+		return []field{{"url", "address of a list of AWS's", it.URL, known}, {"issuers", "chain of at most two certificates", it.Issuers, hexed}}, true
 	case PCK:
 		return []field{
 			{"encrypted_ppid", "encrypted PPID of 384 bytes", it.EncryptedPPID, digits(it.EncryptedPPID, 384)},
@@ -198,6 +213,10 @@ func (it Item) Name() string {
 	case PCK:
 		// The PPID is encrypted anew each time and says nothing to people.
 		return "intel-pck-" + it.QEID + "-" + it.PCEID + "-" + it.CPUSVN + "-" + it.PCESVN
+	case NitroList:
+		id, _ := nitroList(it.URL)
+		sum := sha256.Sum256([]byte(it.Issuers))
+		return fmt.Sprintf("aws-nitro-crl-%s-%x", id, sum[:8])
 	}
 	return ""
 }
@@ -230,6 +249,11 @@ func (it Item) String() string {
 		return "CRL of the Intel SGX Root CA"
 	case PCK:
 		return "PCK certificate of quoting enclave " + abbreviated(it.QEID)
+	case NitroList:
+		if m := nitroAddress.FindStringSubmatch(it.URL); m != nil && m[2] != "" {
+			return "CRL of AWS Nitro in " + m[2]
+		}
+		return "CRL of the AWS Nitro root"
 	}
 	return "item of kind " + strconv.Quote(shown(string(it.Kind)))
 }

@@ -52,6 +52,8 @@ func Needed(ev attest.Evidence, have attest.Collateral, h Hint) ([]Need, error) 
 		return neededSNP(ev, have, h)
 	case attest.MediaTypeTDX, attest.MediaTypeSGX:
 		return neededIntel(ev, have, h)
+	case attest.MediaTypeNitro:
+		return neededNitro(ev)
 	}
 	return nil, fmt.Errorf("evidence of type %s: %w", shown(ev.MediaType), ErrOther)
 }
