@@ -82,6 +82,9 @@ func (p *pool) add(der []byte) error {
 	if err != nil {
 		return fmt.Errorf("not a certificate: %w", err)
 	}
+	if err := exactlySigned(der); err != nil {
+		return fmt.Errorf("certificate: %w", err)
+	}
 	if err := checkForm(c); err != nil {
 		return fmt.Errorf("certificate of %s: %w", shown(c.Subject.CommonName), err)
 	}

@@ -19,6 +19,9 @@ func parseCRL(der []byte) (*x509.RevocationList, error) {
 	if err != nil {
 		return nil, fault.New(attest.ReasonListFormat, "not a revocation list: %w", err)
 	}
+	if err := exactlySigned(der); err != nil {
+		return nil, fault.New(attest.ReasonListFormat, "revocation list: %w", err)
+	}
 	if l.SignatureAlgorithm != x509.ECDSAWithSHA256 {
 		return nil, fault.New(attest.ReasonListFormat, "signature algorithm %v, expected ECDSA with SHA-256", l.SignatureAlgorithm)
 	}
