@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/attest/internal/eventlog"
 )
 
 const specPCS = "Intel PCS API, version 4"
@@ -19,8 +20,8 @@ const maxLevels = 256
 
 // DescribeCollateral decodes an entry of collateral without judging it.
 func DescribeCollateral(e attest.Evidence) (*Description, error) {
-	if n := len(e.Value); n > attest.MaxEvidence {
-		return nil, tooLarge("the collateral", fmt.Sprintf("%d bytes", n), attest.MaxEvidence)
+	if n := len(e.Value); n > eventlog.MaxLog { // the largest of all kinds
+		return nil, tooLarge("the collateral", fmt.Sprintf("%d bytes", n), eventlog.MaxLog)
 	}
 	var d *Description
 	var err error
@@ -31,6 +32,8 @@ func DescribeCollateral(e attest.Evidence) (*Description, error) {
 		d, err = describeList(e.Value)
 	case attest.MediaTypeIntelTCBInfo, attest.MediaTypeIntelQEIdentity, attest.MediaTypeIntelTCBEvaluation:
 		d, err = describeDocument(e)
+	case attest.MediaTypeEventLog, attest.MediaTypeDstackLog:
+		d, err = describeLog(e)
 	default:
 		return &Description{Kind: Kind(e), Title: Kind(e), Fields: []Field{text("size", fmt.Sprintf("%d bytes", len(e.Value)), "Its content is not described here.", "")}}, nil
 	}

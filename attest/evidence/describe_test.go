@@ -282,3 +282,61 @@ func TestDiff(t *testing.T) {
 		t.Errorf("certificates of other subjects are compared with each other: %v", chains)
 	}
 }
+
+// TestDescribeWrapper: what has no verifier is decoded all the same.
+func TestDescribeWrapper(t *testing.T) {
+	for _, x := range []struct{ file, path, value string }{
+		{"snp/genoa-v3-azure.hcl.bin", "version", "2"},
+		{"snp/genoa-v3-azure.hcl.bin", "report type", "2"},
+		{"snp/genoa-v3-azure.hcl.bin", "variable data size", "1200"},
+		{"tdx/v4-90c06f-azure-vtpm.hcl.bin", "TD report / ATTRIBUTES / bit 0 DEBUG", "clear"},
+		{"tdx/v4-90c06f-azure-vtpm.hcl.bin", "TD report / MRTD",
+			"ff450b138c5ee6734a43dc35afb437abfa24ef743bc9e9484ef4af365fcd89a6c50913248ed7fcb92a7d42b1ba7da984"},
+		{"tpm/gcp-amd-ecc.quote.bin", "extraData", "8a543108a653b4a1162232744cc9b945017a449dea4fbb0ca62f42d3ef145562"},
+		{"tpm/gcp-amd-ecc.quote.bin", "firmwareVersion", "2016051100162800"},
+		{"tpm/gcp-windows-sha1.ak-creation.attest.bin", "type", "0x801a"},
+	} {
+		d, err := DescribeWrapper(vector(t, x.file))
+		if err != nil {
+			t.Errorf("%s: %v", x.file, err)
+			continue
+		}
+		if got, ok := values(d)[x.path]; !ok || got != x.value || len(d.Notes) != 0 {
+			t.Errorf("%s: %s is %q (there: %v), notes %v, expected %q", x.file, x.path, got, ok, d.Notes, x.value)
+		}
+	}
+	quote := vector(t, "tpm/gcp-amd-ecc.quote.bin")
+	for n := 4; n < len(quote); n++ {
+		d, err := DescribeWrapper(quote[:n])
+		if err != nil || len(d.Notes) != 1 {
+			t.Fatalf("cut to %d bytes: %v, %v", n, d, err)
+		}
+	}
+	if _, err := DescribeWrapper(vector(t, "snp/turin-v5.report.bin")); err == nil {
+		t.Error("a report is no wrapping")
+	}
+}
+
+// TestDescribeLog names events and what they are about.
+func TestDescribeLog(t *testing.T) {
+	for _, x := range []struct{ file, path, value string }{
+		{"tdx/v4-00806f-gcp-cos113.ccel-data.bin", "events", "43"},
+		{"tdx/v4-00806f-gcp-cos113.ccel-data.bin", "events / register 1, event 3 / about", "variable SecureBoot"},
+		{"tdx/v4-90c06f-dstack.eventlog.json", "events", "28"},
+		{"tdx/v4-90c06f-dstack.eventlog.json", "events / register 1, event 1", "EV_EFI_HANDOFF_TABLES2"},
+		{"tpm/eventlogs/debian-10.bin", "events", "25"},
+	} {
+		col, err := FindCollateral(vector(t, x.file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := DescribeCollateral(col[0])
+		if err != nil {
+			t.Errorf("%s: %v", x.file, err)
+			continue
+		}
+		if got := values(d)[x.path]; got != x.value {
+			t.Errorf("%s: %s is %q, expected %q", x.file, x.path, got, x.value)
+		}
+	}
+}

@@ -94,8 +94,19 @@ func FuzzFindCollateral(f *testing.F) {
 func FuzzDescribe(f *testing.F) {
 	seeds(f)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		for _, mediaType := range []string{attest.MediaTypeSNP, attest.MediaTypeTDX, attest.MediaTypeNitro} {
-			d, err := Describe(Piece{Evidence: attest.Evidence{MediaType: mediaType, Value: b}})
+		for _, describe := range []func() (*Description, error){
+			func() (*Description, error) {
+				return Describe(Piece{Evidence: attest.Evidence{MediaType: attest.MediaTypeSNP, Value: b}})
+			},
+			func() (*Description, error) {
+				return Describe(Piece{Evidence: attest.Evidence{MediaType: attest.MediaTypeTDX, Value: b}})
+			},
+			func() (*Description, error) {
+				return Describe(Piece{Evidence: attest.Evidence{MediaType: attest.MediaTypeNitro, Value: b}})
+			},
+			func() (*Description, error) { return DescribeWrapper(b) },
+		} {
+			d, err := describe()
 			if err != nil {
 				continue
 			}

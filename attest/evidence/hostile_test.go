@@ -38,6 +38,7 @@ func allocated(f func()) uint64 {
 // everything does all that this package does with a file.
 func everything(b []byte) {
 	_, _ = FindBinding(b)
+	_, _ = DescribeWrapper(b)
 	if f, err := Find(b); err == nil {
 		for _, p := range f.Pieces {
 			_, _ = Describe(p)

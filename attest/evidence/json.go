@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -72,6 +73,9 @@ func (o object) except(keys ...string) string {
 	slices.Sort(list)
 	return strings.Join(list, ", ")
 }
+
+// keysOfObject names all members, in order.
+func keysOfObject(o object) []string { return slices.Sorted(maps.Keys(o)) }
 
 // str gives a member that is a string.
 func (o object) str(key string) (string, error) {

@@ -245,7 +245,7 @@ func findTPM(b []byte, _ int) (*Found, error) {
 	switch {
 	case bytes.HasPrefix(b, []byte{0xff, 'T', 'C', 'G', 0x80, 0x18}):
 		return nil, unsupported("tpm-quote", "a quote of a TPM (TPMS_ATTEST)", todo)
-	case bytes.HasPrefix(b, []byte{0xff, 'T', 'C', 'G'}):
+	case bytes.HasPrefix(b, tpmMagic):
 		return nil, unsupported("tpm-attestation", "another statement of a TPM (TPMS_ATTEST) than a quote", todo)
 	case isTPMToolsMessage(b):
 		return nil, unsupported("go-tpm-tools-attestation", "a message of go-tpm-tools (protobuf) around a TPM quote", todo)

@@ -43,7 +43,7 @@ type inspectedEvidence struct {
 
 // inspectedItem is a piece of evidence, or an entry of the collateral.
 type inspectedItem struct {
-	Role  string `json:"role"` // "evidence" or "collateral"
+	Role  string `json:"role"` // "evidence", "wrapping" or "collateral"
 	Where string `json:"where,omitempty"`
 	// What the wrapping says the evidence is bound to, hexadecimal.
 	ReportData       string `json:"bound_report_data,omitempty"`
@@ -149,7 +149,17 @@ func (a *app) inspectFile(path string) (*inspectedEvidence, error) {
 	}
 	found, err := evidence.Find(file)
 	if err == nil {
-		return inspectFound(found), nil
+		in := inspectFound(found)
+		if d, err := evidence.DescribeWrapper(file); err == nil {
+			in.Items = append(in.Items, inspectedItem{Role: "wrapping", Where: "the whole file", Description: d})
+		}
+		return in, nil
+	}
+	if errors.Is(err, evidence.ErrUnsupported) {
+		if d, wrapErr := evidence.DescribeWrapper(file); wrapErr == nil {
+			d.Notes = append(d.Notes, "There is no verifier for it yet.")
+			return &inspectedEvidence{Format: d.Kind, Items: []inspectedItem{{Role: "evidence", Where: "the whole file", Description: d}}}, nil
+		}
 	}
 	if !errors.Is(err, evidence.ErrUnknown) {
 		return nil, fail(exitUsage, "", fmt.Errorf("%s: %w", path, err))

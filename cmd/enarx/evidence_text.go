@@ -63,10 +63,11 @@ func (it *inspectedItem) text(b *strings.Builder, width int) {
 	if it.ReportData != "" {
 		fill(b, "must be bound to: ", it.ReportDataSource+", "+it.ReportData, width)
 	}
-	if it.Role == "evidence" {
+	places := it.Role != "collateral"
+	if places {
 		fmt.Fprintf(b, "\n%*s  %s\n", placeColumn-2, "byte+size", "field")
 	}
-	w := fieldWriter{b: b, places: it.Role == "evidence", width: width, said: map[string]bool{}}
+	w := fieldWriter{b: b, places: places, width: width, said: map[string]bool{}}
 	w.write(it.Fields, 0)
 }
 
