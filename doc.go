@@ -33,7 +33,7 @@
 //   - attest: what evidence is made for (binding, leaf, tree, report data) and
 //     what a verifier must do with it. Start with its SPEC.md.
 //   - attest/sim: the verifier of simulated hardware. It walks the path that a
-//     real one will, over AMD-shaped reports, and its rows never read
+//     real one does, over evidence of all their shapes, and its rows never read
 //     "verified". attest/sim/simhw is the other side, the toy that signs.
 //   - attest/snp: the verifier of AMD SEV-SNP, under AMD's roots.
 //   - attest/snp, attest/tdx, attest/sgx: the verifiers of real hardware, each a

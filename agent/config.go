@@ -42,6 +42,9 @@ type Config struct {
 	// Platforms are those offered; empty means every loader's, and sim with
 	// process.
 	Platforms []string
+	// SimFormat is the shape of the evidence of sim Keeps: "snp", "tdx",
+	// "sgx" or "nitro"; "" means snp.
+	SimFormat string
 
 	// TokenFile holds the bearer tokens that are accepted, one per line,
 	// at least 32 characters each; empty lines and lines that begin with #
@@ -82,6 +85,13 @@ func (c *Config) check() error {
 	}
 	if c.Listen == "" {
 		c.Listen = DefaultListen
+	}
+	switch c.SimFormat {
+	case "":
+		c.SimFormat = attest.PlatformSNP
+	case attest.PlatformSNP, attest.PlatformTDX, attest.PlatformSGX, attest.PlatformNitro:
+	default:
+		return fmt.Errorf("agent: sim format %q, expected snp, tdx, sgx or nitro", c.SimFormat)
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

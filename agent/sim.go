@@ -7,22 +7,27 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"github.com/enarx/enarx-go/attest/sim"
 	"github.com/enarx/enarx-go/attest/sim/simhw"
 	"github.com/enarx/enarx-go/sallyport"
 )
 
-// simHardware plays the TEE of platform sim. The measurement is that of the
-// Keep runtime that this agent starts; the host data is the relay's.
+// simHardware plays the TEE of platform sim, in the shape of one that exists.
+// The measurement is that of the Keep runtime that this agent starts; the host
+// data is the relay's.
 type simHardware struct {
 	authority   *simhw.Authority
+	format      string
 	measurement [48]byte
+	now         func() time.Time
 }
 
 // Quote implements relay.Hardware.
 func (h *simHardware) Quote(reportData [64]byte, hostData [32]byte) ([]byte, error) {
-	return h.authority.Report(reportData, h.measurement, hostData)
+	ev, err := h.authority.Evidence(h.format, simhw.Spec{ReportData: reportData, Measurement: h.measurement, HostData: hostData}, h.now())
+	return ev.Value, err
 }
 
 const (
@@ -55,12 +60,15 @@ func (a *Agent) openSim() error {
 			return fmt.Errorf("agent: %s: %w; remove the file to have a new root made, which clients then have to be given", path, err)
 		}
 	}
+	if err := auth.CheckFormat(a.cfg.SimFormat); err != nil {
+		return fmt.Errorf("agent: %s: %w; remove the file to have a new root made, which clients then have to be given, or leave --sim-format at snp", path, err)
+	}
 	// Written every time, so that it is the root of this authority whatever
 	// happened before.
 	if err := a.state.write(a.state.path(SimRootFile), auth.RootPEM(), 0o644); err != nil {
 		return fmt.Errorf("agent: sim root: %w", err)
 	}
-	a.hardware = &simHardware{authority: auth, measurement: sim.Measurement(a.keepDigest)}
+	a.hardware = &simHardware{authority: auth, format: a.cfg.SimFormat, measurement: sim.Measurement(a.keepDigest), now: a.now}
 	return nil
 }
 
@@ -68,8 +76,12 @@ func (a *Agent) simHints() []sallyport.Hint {
 	if a.hardware == nil {
 		return nil
 	}
+	col, err := a.hardware.authority.Collateral(a.hardware.format)
+	if err != nil { // openSim has checked the format
+		a.log.Error("no collateral for sim", "err", err)
+	}
 	var hints []sallyport.Hint
-	for _, c := range a.hardware.authority.Chain() {
+	for _, c := range col {
 		hints = append(hints, sallyport.Hint{MediaType: c.MediaType, Value: c.Value})
 	}
 	return hints

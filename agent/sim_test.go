@@ -9,6 +9,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -147,5 +148,89 @@ func TestSimAuthorityIsKept(t *testing.T) {
 	}
 	if _, err := New(cfg); err == nil {
 		t.Fatal("a damaged authority was taken")
+	}
+}
+
+// A saved authority of an agent that knew the shape of SNP alone keeps its root,
+// for that shape; another one is refused with what to do, and nothing is lost.
+func TestSimAuthorityOfOlderAgent(t *testing.T) {
+	older, err := os.ReadFile("../attest/sim/testdata/older-authority.pem")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := testConfig(t, &fakeLoader{})
+	cfg.Platforms = nil
+	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(cfg.StateDir, simAuthorityFile)
+	if err := os.WriteFile(path, older, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Close()
+	root, err := os.ReadFile(filepath.Join(cfg.StateDir, SimRootFile))
+	if err != nil || !bytes.HasPrefix(older, root) {
+		t.Errorf("another root than the saved one: %v", err)
+	}
+	cfg.SimFormat = "tdx"
+	if _, err := New(cfg); err == nil || !strings.Contains(err.Error(), "knows the format snp alone, not tdx; remove the file to have a new root made") {
+		t.Errorf("%v", err)
+	}
+	if b, err := os.ReadFile(path); err != nil || !bytes.Equal(b, older) {
+		t.Errorf("the saved authority was changed: %v", err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if a, err = New(cfg); err != nil {
+		t.Fatal(err)
+	}
+	a.Close()
+	cfg.SimFormat = "sev"
+	if _, err := New(cfg); err == nil {
+		t.Error("a format that does not exist was taken")
+	}
+}
+
+// Evidence of every shape verifies under the one root of the state directory,
+// with the collateral that the agent staples.
+func TestSimFormats(t *testing.T) {
+	want := [64]byte{7, 8, 9}
+	for _, format := range []string{"snp", "tdx", "sgx", "nitro"} {
+		out := make(chan quoted, 1)
+		cfg := testConfig(t, &fakeLoader{script: quotingKeep(want, out)})
+		cfg.Platforms, cfg.SimFormat = []string{"sim"}, format
+		r := serve(t, cfg)
+		if _, err := r.client(client.Options{}).Create(t.Context(), api.CreateRequest{Platform: "sim"}, ""); err != nil {
+			t.Fatal(err)
+		}
+		q := <-out
+		if q.err != nil {
+			t.Fatalf("%s: %v", format, q.err)
+		}
+		pem, err := os.ReadFile(filepath.Join(cfg.StateDir, SimRootFile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		root, err := sim.ParseRoot(pem)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var col attest.Collateral
+		for _, h := range q.hints {
+			col = append(col, attest.Evidence{MediaType: h.MediaType, Value: h.Value})
+		}
+		m := sim.Measurement(r.KeepDigest())
+		exp := attest.Expected{ReportData: want, HostData: q.start.Digest(),
+			Measurements: []attest.ReferenceValue{{Platform: "sim", Measurement: m[:], Source: "the test's Keep"}}}
+		media := map[string]string{"snp": attest.MediaTypeSNP, "tdx": attest.MediaTypeTDX, "sgx": attest.MediaTypeSGX, "nitro": attest.MediaTypeNitro}[format]
+		claims, verdict := sim.New(root).Verify(attest.Evidence{MediaType: media, Value: q.ev}, col, exp, time.Now())
+		if claims == nil || !claims.Simulated {
+			t.Errorf("%s: %v", format, verdict.Err())
+		}
 	}
 }

@@ -2,8 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package sim verifies the evidence of sim Keeps: reports of AMD SEV-SNP's
-// shape, signed under a throw-away root that the user made (package
-// attest/sim/simhw) instead of by hardware.
+// shape, quotes of Intel TDX's and SGX's, and documents of AWS Nitro's, signed
+// under a throw-away root that the user made (package attest/sim/simhw) instead
+// of by hardware. All of them count as platform sim, whatever their shape.
 //
 // It exists so that everything above it (the channel, appraisal, policy,
 // receipts) can be run and tested on any machine, through the very code that
@@ -35,6 +36,8 @@ import (
 	"time"
 
 	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/attest/internal/dcap"
+	"github.com/enarx/enarx-go/attest/internal/nitrodoc"
 	"github.com/enarx/enarx-go/attest/internal/snpreport"
 )
 
@@ -66,6 +69,10 @@ func Measurement(keepSHA256 [32]byte) [48]byte {
 // zero Root verifies nothing.
 type Root struct {
 	cert *x509.Certificate
+	// Of the shapes that have a root of another kind: named in the marker of
+	// cert, and zero in roots of older agents.
+	intel dcap.Root
+	nitro *x509.Certificate
 }
 
 // ParseRoot reads a root from PEM: exactly one certificate, self-signed, with
@@ -93,7 +100,15 @@ func ParseRoot(pemBytes []byte) (Root, error) {
 	if err := snpreport.CheckRoot(c); err != nil {
 		return Root{}, fmt.Errorf("sim root: %w", err)
 	}
-	return Root{cert: c}, nil
+	r := Root{cert: c}
+	for _, e := range c.Extensions {
+		if e.Id.Equal(oidMarker) {
+			if err := r.readShapes(e.Value); err != nil {
+				return Root{}, fmt.Errorf("sim root: %w", err)
+			}
+		}
+	}
+	return r, nil
 }
 
 // oidMarker is the extension that marks a sim root, below the private
@@ -103,10 +118,15 @@ var oidMarker = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 58270, 9, 1}
 // MarkerExtension is the identifier of the critical extension in a sim root.
 func MarkerExtension() asn1.ObjectIdentifier { return append(asn1.ObjectIdentifier(nil), oidMarker...) }
 
+// marks says whether c is loudly of a simulation.
+func marks(c *x509.Certificate) bool {
+	return strings.HasPrefix(c.Subject.CommonName, Marker) &&
+		len(c.Subject.Organization) == 1 && strings.HasPrefix(c.Subject.Organization[0], Marker)
+}
+
 // marked says whether c is loudly a sim root: names and extension both.
 func marked(c *x509.Certificate) bool {
-	if !strings.HasPrefix(c.Subject.CommonName, Marker) ||
-		len(c.Subject.Organization) != 1 || !strings.HasPrefix(c.Subject.Organization[0], Marker) {
+	if !marks(c) {
 		return false
 	}
 	found := false
@@ -149,14 +169,28 @@ func NewWith(root Root, o Options) attest.Verifier { return verifier{root, o.Wai
 
 func (verifier) Platform() string { return attest.PlatformSim }
 
-func (verifier) MediaTypes() []string { return []string{attest.MediaTypeSNP} }
+func (verifier) MediaTypes() []string {
+	return []string{attest.MediaTypeSNP, attest.MediaTypeTDX, attest.MediaTypeSGX, attest.MediaTypeNitro}
+}
 
 func (v verifier) Verify(ev attest.Evidence, col attest.Collateral, exp attest.Expected, at time.Time) (*attest.Claims, attest.Verdict) {
-	p := snpreport.Params{Platform: attest.PlatformSim, Simulated: true, RootSource: "no sim root was named"}
+	source := "no sim root was named"
+	if v.root.cert != nil {
+		source = "sim root " + v.root.Fingerprint() + ", named by the user"
+	}
+	switch ev.MediaType {
+	case attest.MediaTypeTDX, attest.MediaTypeSGX:
+		return v.verifyIntel(source, ev, col, exp, at)
+	case attest.MediaTypeNitro:
+		return nitrodoc.Verify(nitrodoc.Params{
+			Platform: attest.PlatformSim, Simulated: true, Root: v.root.nitro, RootSource: source, Measure: nitroMeasurement,
+			Demands: nitrodoc.Demands{Waive: v.waive},
+		}, ev, col, exp, at)
+	}
+	p := snpreport.Params{Platform: attest.PlatformSim, Simulated: true, RootSource: source}
 	p.Demands.Waive = v.waive
 	if v.root.cert != nil {
 		p.Lines = []snpreport.Line{{Name: "Sim", Root: v.root.cert, ASKName: askName}}
-		p.RootSource = "sim root " + v.root.Fingerprint() + ", named by the user"
 	}
 	return snpreport.Verify(p, ev, col, exp, at)
 }

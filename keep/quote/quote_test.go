@@ -4,6 +4,7 @@
 package quote
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha512"
 	"encoding/binary"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/attest/sim/simhw"
 )
 
 // hardware signs nothing: its evidence is the report data itself.
@@ -227,3 +229,37 @@ func TestSimAsksItsHost(t *testing.T) {
 		t.Errorf("err = %v", err)
 	}
 }
+
+// What the host signed is of the type that its first bytes say; whatever else
+// they are, it is evidence of the SNP shape, which then does not parse.
+func TestSimShape(t *testing.T) {
+	hw, err := simhw.NewAuthority(time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"snp": attest.MediaTypeSNP, "tdx": attest.MediaTypeTDX, "sgx": attest.MediaTypeSGX, "nitro": attest.MediaTypeNitro}
+	for _, format := range hw.Formats() {
+		made, err := hw.Evidence(format, simhw.Spec{ReportData: [64]byte{1}}, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ev, _, err := Sim{Host: fixed(made.Value)}.Quote(t.Context(), [64]byte{1})
+		if err != nil || ev.MediaType != want[format] || ev.MediaType != made.MediaType || !bytes.Equal(ev.Value, made.Value) {
+			t.Errorf("%s: type %s, %v", format, ev.MediaType, err)
+		}
+		delete(want, format)
+	}
+	if len(want) != 0 {
+		t.Errorf("not looked at: %v", want)
+	}
+	for _, b := range [][]byte{nil, {0x84}, {3, 0, 2, 0}, {3, 0, 2, 0, 7, 0, 0, 0}, {3, 0, 3, 0, 0, 0, 0, 0}, make([]byte, 1184)} {
+		if ev, _, err := (Sim{Host: fixed(b)}).Quote(t.Context(), [64]byte{}); err != nil || ev.MediaType != attest.MediaTypeSNP {
+			t.Errorf("%x: type %s, %v", b[:min(len(b), 8)], ev.MediaType, err)
+		}
+	}
+}
+
+// fixed is a host that signs nothing and says the same always.
+type fixed []byte
+
+func (f fixed) Quote(context.Context, [64]byte) ([]byte, error) { return f, nil }

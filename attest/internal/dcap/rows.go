@@ -24,18 +24,22 @@ const (
 
 // Rows collects the checks of one appraisal.
 type Rows struct {
-	platform string
-	waive    attest.Waiver
-	waived   []string // what was missing and waived
-	list     attest.Verdict
+	platform  string
+	simulated bool // what passes reads so
+	waive     attest.Waiver
+	waived    []string // what was missing and waived
+	list      attest.Verdict
 }
 
 // Check adds one row that passed or failed; why and todo are shown only if it
 // failed.
 func (r *Rows) Check(ok bool, why attest.Reason, check, seen, expected, source, todo string) bool {
 	row := attest.Row{Check: r.platform + "." + check, Seen: seen, Expected: expected, Source: source, Outcome: attest.Pass}
-	if !ok {
+	switch {
+	case !ok:
 		row.Outcome, row.Reason, row.Todo = attest.Fail, why, todo
+	case r.simulated:
+		row.Outcome = attest.Simulated
 	}
 	r.list = append(r.list, row)
 	return ok

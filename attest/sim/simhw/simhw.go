@@ -2,14 +2,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package simhw plays the hardware of platform sim: it makes a throw-away
-// root with a chain of AMD's shape below it and signs reports of SEV-SNP's
-// shape. It belongs to the host's side; who verifies imports package
-// attest/sim, which cannot sign.
+// root with vendors of every shape below it (AMD's, Intel's and AWS's) and signs
+// reports, quotes and documents, with the collateral that each needs. It belongs
+// to the host's side; who verifies imports package attest/sim, which cannot sign.
 //
 //	hw, err := simhw.NewAuthority(time.Now())
 //	os.WriteFile("sim-root.pem", hw.RootPEM(), 0o644)        // for the clients
 //	saved, err := hw.Save()                                  // the keys: mode 0600
-//	report, err := hw.Report(reportData, sim.Measurement(keepDigest), hostData)
+//	b, err := hw.Evidence(attest.PlatformTDX, simhw.Spec{ReportData: rd, Measurement: sim.Measurement(keepDigest), HostData: hd}, time.Now())
+//	hints, err := hw.Collateral(attest.PlatformTDX)
 //
 // Whoever holds the saved keys can make any evidence under that root. The
 // worth of sim evidence is therefore that of the file's permissions: none, for
@@ -52,6 +53,10 @@ type Authority struct {
 	root, ask, vcek *x509.Certificate
 	key             *ecdsa.PrivateKey // of the VCEK; the CA keys are forgotten
 	chipID          [64]byte
+
+	// The other shapes; nil in what an older agent saved.
+	intel *intel
+	nitro *nitro
 }
 
 // NewAuthority makes a fresh root, intermediate and chip key, with
@@ -76,8 +81,18 @@ func NewAuthority(now time.Time) (*Authority, error) {
 	if a.key, err = ecdsa.GenerateKey(elliptic.P384(), rand.Reader); err != nil {
 		return nil, fmt.Errorf("sim hardware: chip key: %w", err)
 	}
+	if a.intel, err = newIntel(now); err != nil {
+		return nil, err
+	}
+	if a.nitro, err = newNitro(now); err != nil {
+		return nil, err
+	}
+	marker, err := sim.MarkerValue(a.intel.root.PublicKey.(*ecdsa.PublicKey), a.nitro.root)
+	if err != nil {
+		return nil, fmt.Errorf("sim hardware: %w", err)
+	}
 	rootT := caTemplate("ARK", now, 1)
-	rootT.ExtraExtensions = []pkix.Extension{{Id: sim.MarkerExtension(), Critical: true, Value: []byte{5, 0}}}
+	rootT.ExtraExtensions = []pkix.Extension{{Id: sim.MarkerExtension(), Critical: true, Value: marker}}
 	if a.root, err = issue(rootT, rootT, rootKey.Public(), rootKey); err != nil {
 		return nil, err
 	}
@@ -151,7 +166,7 @@ func vcekTemplate(now time.Time, chipID [64]byte) (*x509.Certificate, error) {
 	return t, nil
 }
 
-func issue(t, parent *x509.Certificate, pub crypto.PublicKey, key *rsa.PrivateKey) (*x509.Certificate, error) {
+func issue(t, parent *x509.Certificate, pub crypto.PublicKey, key crypto.Signer) (*x509.Certificate, error) {
 	der, err := x509.CreateCertificate(rand.Reader, t, parent, pub, key)
 	if err != nil {
 		return nil, fmt.Errorf("sim hardware: certificate %s: %w", t.Subject.CommonName, err)
@@ -179,9 +194,73 @@ const (
 	policyOnes = 1 << 17
 )
 
+// Formats are the shapes of evidence that a can make, by the name of the
+// platform that has them. What an older agent saved knows the first alone.
+func (a *Authority) Formats() []string {
+	if a.intel == nil || a.nitro == nil {
+		return []string{attest.PlatformSNP}
+	}
+	return []string{attest.PlatformSNP, attest.PlatformTDX, attest.PlatformSGX, attest.PlatformNitro}
+}
+
+// CheckFormat says whether a can make evidence of a shape.
+func (a *Authority) CheckFormat(format string) error {
+	switch format {
+	case attest.PlatformSNP:
+		return nil
+	case attest.PlatformTDX, attest.PlatformSGX, attest.PlatformNitro:
+		if a.intel == nil || a.nitro == nil {
+			return fmt.Errorf("sim hardware: this throw-away root was made by an older version and knows the format snp alone, not %s", format)
+		}
+		return nil
+	}
+	return fmt.Errorf("sim hardware: format %q, expected snp, tdx, sgx or nitro", format)
+}
+
+// Evidence signs evidence of a shape with the contents of s. The time counts
+// for nitro alone, whose documents have one.
+func (a *Authority) Evidence(format string, s Spec, now time.Time) (attest.Evidence, error) {
+	if err := a.CheckFormat(format); err != nil {
+		return attest.Evidence{}, err
+	}
+	var ev attest.Evidence
+	var err error
+	switch format {
+	case attest.PlatformTDX:
+		ev.MediaType = attest.MediaTypeTDX
+		ev.Value, err = a.intel.quote(false, s)
+	case attest.PlatformSGX:
+		ev.MediaType = attest.MediaTypeSGX
+		ev.Value, err = a.intel.quote(true, s)
+	case attest.PlatformNitro:
+		ev.MediaType = attest.MediaTypeNitro
+		ev.Value, err = a.nitro.document(s, now)
+	default:
+		ev.MediaType = attest.MediaTypeSNP
+		ev.Value, err = a.ReportFor(s)
+	}
+	return ev, err
+}
+
+// Collateral is what a verifier needs beside evidence of a shape.
+func (a *Authority) Collateral(format string) (attest.Collateral, error) {
+	if err := a.CheckFormat(format); err != nil {
+		return nil, err
+	}
+	switch format {
+	case attest.PlatformTDX, attest.PlatformSGX:
+		return a.intel.collateral(format == attest.PlatformSGX), nil
+	case attest.PlatformNitro:
+		return nil, nil // a document brings its chain
+	}
+	return a.Chain(), nil
+}
+
 // Spec says what a report shall hold. The zero value of each field but the
 // first three is that of a proper Keep; the others exist so that tests can make
-// well-signed evidence of Keeps that must be refused.
+// well-signed evidence of Keeps that must be refused. Edit changes a report or
+// the body of a quote, of a document PCR0; Sign is a key of the curve that the
+// shape signs with. The rest counts for SNP alone.
 type Spec struct {
 	ReportData  [64]byte
 	Measurement [48]byte
