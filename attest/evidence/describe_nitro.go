@@ -131,21 +131,28 @@ func nitroField(key string, raw cbor.RawMessage) Field {
 			f.Fields = append(f.Fields, certificateField(Field{Name: fmt.Sprintf("certificate %d", i+1)}, der, ""))
 		}
 	default:
-		var b []byte
-		if string(raw) == "\xf6" {
-			f.Value = "null"
-		} else if decodeNitro(raw, &b) != nil {
-			return unreadable()
-		} else {
-			f.Value, f.Size = hex.EncodeToString(b), 0
-			if t := printable(b); t != "" {
-				f.Fields = []Field{{Name: "as text", Value: t}}
-			}
+		return nitroBytes(f, raw)
+	}
+	return f
+}
+
+// nitroBytes describes what the enclave put into the document.
+func nitroBytes(f Field, raw cbor.RawMessage) Field {
+	f.Meaning = map[string]string{
+		"user_data": "Bytes that the enclave chose.", "nonce": "Bytes that the enclave was given, to tie the document to a question.",
+		"public_key": "Key that the enclave chose, to which others encrypt.",
+	}[f.Name]
+	var b []byte
+	switch {
+	case string(raw) == "\xf6":
+		f.Value = "null"
+	case decodeNitro(raw, &b) != nil:
+		f.Value, f.Meaning = shown(hex.EncodeToString(raw)), "Not of the form that the specification gives."
+	default:
+		f.Value = hex.EncodeToString(b)
+		if t := printable(b); t != "" {
+			f.Fields = []Field{{Name: "as text", Value: t}}
 		}
-		f.Meaning = map[string]string{
-			"user_data": "Bytes that the enclave chose.", "nonce": "Bytes that the enclave was given, to tie the document to a question.",
-			"public_key": "Key that the enclave chose, to which others encrypt.",
-		}[key]
 	}
 	return f
 }

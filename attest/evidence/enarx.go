@@ -18,7 +18,8 @@ import (
 //	                   SEQUENCE { SEQUENCE OF Certificate, tcbInfo OCTET STRING } }
 //	Lists ::= SEQUENCE { SEQUENCE OF SEQUENCE { url UTF8String, crl CertificateList } }
 //
-// Older Keeps left lists and TCB info out.
+// Older Keeps had no lists and no TCB info: vcek itself in place of the inner
+// sequence, and the bare quote.
 
 // enarxSNP adds the report, bound to the SHA-384 digest of the key.
 func (f *Found) enarxSNP(der, spki []byte) error {
@@ -26,24 +27,11 @@ func (f *Found) enarxSNP(der, spki []byte) error {
 	if err != nil {
 		return malformed(formatEnarx, "SNP extension: %w", err)
 	}
-	inner, err := elements(parts[0].Bytes)
-	if err != nil || len(inner) < 1 || len(inner) > 2 {
-		return malformed(formatEnarx, "SNP extension: its first part is no certificate with revocation lists")
-	}
-	col, err := derCertificates(inner[0].FullBytes, false)
+	col, err := derCertificates(parts[0].FullBytes, false)
 	if err != nil {
-		// A Keep without cached lists has the certificate itself here.
-		if col, err = derCertificates(parts[0].FullBytes, false); err != nil {
-			return malformed(formatEnarx, "SNP extension: VCEK: %w", err)
-		}
-		inner = inner[:1]
-	}
-	if len(inner) == 2 {
-		lists, err := enarxLists(inner[1].FullBytes)
-		if err != nil {
+		if col, err = enarxChain(parts[0].FullBytes); err != nil {
 			return malformed(formatEnarx, "SNP extension: %w", err)
 		}
-		col = append(col, lists...)
 	}
 	report, err := exact(parts[1].FullBytes, asn1.TagOctetString)
 	if err != nil {
@@ -60,8 +48,32 @@ func (f *Found) enarxSNP(der, spki []byte) error {
 	return nil
 }
 
+// enarxChain reads a VCEK with revocation lists.
+func enarxChain(der []byte) (attest.Collateral, error) {
+	parts, err := sequence(der, 2)
+	if err != nil {
+		return nil, err
+	}
+	col, err := derCertificates(parts[0].FullBytes, false)
+	if err != nil {
+		return nil, fmt.Errorf("VCEK: %w", err)
+	}
+	lists, err := enarxLists(parts[1].FullBytes)
+	if err != nil {
+		return nil, err
+	}
+	return append(col, lists...), nil
+}
+
 // enarxSGX adds the quote, bound to the SHA-256 digest of the key.
 func (f *Found) enarxSGX(der, spki []byte) error {
+	p := Piece{Where: fmt.Sprintf("extension %v", oidEnarxSGX), Platform: attest.PlatformSGX}
+	p.ReportData, p.ReportDataSource = keyBinding(spki)
+	if _, ok := looksLikeQuote(der); ok {
+		p.Evidence = attest.Evidence{MediaType: attest.MediaTypeSGX, Value: der}
+		f.Pieces = append(f.Pieces, p)
+		return nil
+	}
 	parts, err := sequence(der, 3)
 	if err != nil {
 		return malformed(formatEnarx, "SGX extension: %w", err)
@@ -87,11 +99,7 @@ func (f *Found) enarxSGX(der, spki []byte) error {
 		return malformed(formatEnarx, "SGX extension: TCB info: %w", err)
 	}
 	col = append(append(col, signers...), attest.Evidence{MediaType: attest.MediaTypeIntelTCBInfo, Value: info.Bytes})
-	p := Piece{
-		Where: fmt.Sprintf("extension %v", oidEnarxSGX), Platform: attest.PlatformSGX,
-		Evidence: attest.Evidence{MediaType: attest.MediaTypeSGX, Value: quote.Bytes}, Collateral: col,
-	}
-	p.ReportData, p.ReportDataSource = keyBinding(spki)
+	p.Evidence, p.Collateral = attest.Evidence{MediaType: attest.MediaTypeSGX, Value: quote.Bytes}, col
 	f.Pieces = append(f.Pieces, p)
 	return nil
 }

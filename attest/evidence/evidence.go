@@ -32,7 +32,8 @@
 //	enarx-request           PKCS #10 of a Keep of the original Enarx
 //	trustee-snp-json        SNP report as members of a JSON object
 //	quote-json              JSON with a quote as text, with or without event log
-//	ravl-json               quote with the endorsements of a cache, in JSON
+//	evidence-json           evidence and endorsements as text (ravl, CCF)
+//	openenclave-report      quote behind the header of an Open Enclave report
 //	vaportpm-json           Nitro document of a NitroTPM beside its TPM quote
 //	cmw                     conceptual message wrapper (RFC 9999), any form
 //
@@ -218,7 +219,7 @@ func find(b []byte, depth int) (*Found, error) {
 	// Binary formats first: each begins with bytes that are no text. The
 	// length of a report is all that a damaged one has left, so it is last.
 	for _, recognise := range []func([]byte, int) (*Found, error){
-		findHCL, findQuote, findNitro, findTPM, findDER, findSNP, findCMW, findText, findDamaged,
+		findHCL, findQuote, findOpenEnclave, findNitro, findTPM, findDER, findSNP, findCMW, findText, findDamaged,
 	} {
 		f, err := recognise(b, depth)
 		if f != nil || err != nil {

@@ -226,6 +226,20 @@ func findQuote(b []byte, _ int) (*Found, error) {
 	}
 }
 
+// findOpenEnclave takes a report of Open Enclave (openenclave/bits/report.h):
+// version 1 (4), type 2, which is a remote report (4), size (8), then the quote.
+func findOpenEnclave(b []byte, _ int) (*Found, error) {
+	const head = 16
+	if len(b) < head+quoteHeader || le(b[:4]) != 1 || le(b[4:8]) != 2 || le(b[8:head]) != uint64(len(b)-head) {
+		return nil, nil
+	}
+	f, err := findQuote(b[head:], 0)
+	if f == nil || err != nil {
+		return nil, err
+	}
+	return f.wrapped("openenclave-report", "the report, from byte 16 on"), nil
+}
+
 // moduleID is the first key of the payload of every Nitro document, as CBOR.
 var moduleID = []byte("\x69module_id")
 

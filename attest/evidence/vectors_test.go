@@ -116,7 +116,7 @@ var wrappings = []wrapping{
 	{"sgx/v3-00606a-enarx-xeon.csr.der", "enarx-request", []string{"sgx/v3-00606a-enarx-xeon.quote.bin"}, true,
 		"revocation list of Intel SGX Root CA, revocation list of Intel SGX PCK Processor CA, revocation list of Intel SGX PCK Platform CA, " +
 			"certificate of Intel SGX TCB Signing, certificate of Intel SGX Root CA, TCB info", "verified self-signature"},
-	{"sgx/v3-00606a-ravl-debug.att.json", "ravl-json", []string{"sgx/v3-00606a-ravl-debug.quote.bin"}, false,
+	{"sgx/v3-00606a-ravl-debug.att.json", "evidence-json", []string{"sgx/v3-00606a-ravl-debug.quote.bin"}, false,
 		"certificate of Intel SGX PCK Platform CA, certificate of Intel SGX Root CA, revocation list of Intel SGX Root CA, " +
 			"revocation list of Intel SGX PCK Platform CA, certificate of Intel SGX TCB Signing, TCB info, QE identity", ""},
 	{"sgx/ratls-gramine.cert.pem", "ra-tls-certificate+pem", []string{"", ""}, true, "", "verified key-hash, verified self-signature"},

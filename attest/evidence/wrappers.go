@@ -16,7 +16,7 @@ const (
 	formatAzureSNP = "azure-snp-vtpm-json"
 	formatAzureTDX = "azure-tdx-vtpm-json"
 	formatQuote    = "quote-json"
-	formatRavl     = "ravl-json"
+	formatEvidence = "evidence-json"
 	formatVaporTPM = "vaportpm-json"
 	formatTrustee  = "trustee-snp-json"
 )
@@ -33,7 +33,8 @@ func shapes() []shape {
 		{[]string{"attestation_report"}, findTrusteeSNP},
 		{[]string{"hcl_report", "vcek"}, findAzureSNP},
 		{[]string{"hcl_report", "td_quote"}, findAzureTDX},
-		{[]string{"source", "evidence"}, findRavl},
+		{[]string{"report", "vcek"}, findAzureSNP1},
+		{[]string{"evidence"}, findEvidenceJSON},
 		{[]string{"attestation", "pcrs"}, findVaporTPM},
 		{[]string{"AK", "Quote", "Log"}, goAttestation},
 		{[]string{"quote"}, findQuoteJSON},
@@ -71,25 +72,25 @@ func inner(format, key string, b []byte, depth int) (*Found, error) {
 	return f.wrapped(format, fmt.Sprintf("%q", key)), nil
 }
 
-// findRavl takes {source, evidence, endorsements} of microsoft/ravl: a quote
-// and the endorsements of a host's cache, serialised.
-func findRavl(o object, depth int) (*Found, error) {
+// findEvidenceJSON takes {evidence, endorsements}: what microsoft/ravl and CCF
+// exchange. The endorsements are anything that [FindCollateral] knows.
+func findEvidenceJSON(o object, depth int) (*Found, error) {
 	b, err := o.bytes("evidence")
 	if err != nil {
-		return nil, malformed(formatRavl, "%w", err)
+		return nil, malformed(formatEvidence, "%w", err)
 	}
-	f, err := inner(formatRavl, "evidence", b, depth)
+	f, err := inner(formatEvidence, "evidence", b, depth)
 	if err != nil {
 		return nil, err
 	}
 	if o.has("endorsements") {
 		e, err := o.bytes("endorsements")
 		if err != nil {
-			return nil, malformed(formatRavl, "%w", err)
+			return nil, malformed(formatEvidence, "%w", err)
 		}
-		col, err := findQvE(e)
+		col, err := findCollateral(e, 0)
 		if err != nil {
-			return nil, malformed(formatRavl, "endorsements: %w", err)
+			return nil, malformed(formatEvidence, "endorsements: %w", err)
 		}
 		f.Pieces[0].Collateral = append(f.Pieces[0].Collateral, col...)
 	}
@@ -160,12 +161,26 @@ func findAzureSNP(o object, depth int) (*Found, error) {
 	if err != nil {
 		return nil, malformed(formatAzureSNP, "%w", err)
 	}
-	f, err := inner(formatAzureSNP, "hcl_report", b, depth)
+	return azureSNP(o, "hcl_report", b, "tpm_quote", depth)
+}
+
+// findAzureSNP1 takes what it gave before it counted versions: {report, vcek,
+// quote}, the HCL report as an array of numbers and the quote the TPM's.
+func findAzureSNP1(o object, depth int) (*Found, error) {
+	b, err := o.numbers("report", -1)
+	if err != nil {
+		return nil, malformed(formatAzureSNP, "%w", err)
+	}
+	return azureSNP(o, "report", b, "quote", depth)
+}
+
+func azureSNP(o object, key string, report []byte, quote string, depth int) (*Found, error) {
+	f, err := inner(formatAzureSNP, key, report, depth)
 	if err != nil {
 		return nil, err
 	}
 	if f.Pieces[0].ReportData == nil {
-		return nil, malformed(formatAzureSNP, `"hcl_report" holds no HCL report`)
+		return nil, malformed(formatAzureSNP, "%q holds no HCL report", key)
 	}
 	vcek, err := o.str("vcek")
 	if err != nil {
@@ -176,15 +191,15 @@ func findAzureSNP(o object, depth int) (*Found, error) {
 		return nil, malformed(formatAzureSNP, `"vcek": %w`, err)
 	}
 	f.Pieces[0].Collateral = append(f.Pieces[0].Collateral, col...)
-	f.tpmNotRead(o)
-	f.leftOver(o, "hcl_report", "vcek", "version", "tpm_quote")
+	f.tpmNotRead(o, quote)
+	f.leftOver(o, key, "vcek", "version", quote)
 	return f, nil
 }
 
 // tpmNotRead says that a TPM quote is there and is not verified.
-func (f *Found) tpmNotRead(o object) {
-	if o.has("tpm_quote") {
-		f.notRead(`"tpm_quote"`, "a verifier of TPM quotes, which is to come: what the vTPM measured is not part of this verdict")
+func (f *Found) tpmNotRead(o object, key string) {
+	if o.has(key) {
+		f.notRead(fmt.Sprintf("%q", key), "a verifier of TPM quotes, which is to come: what the vTPM measured is not part of this verdict")
 	}
 }
 
@@ -211,7 +226,7 @@ func findAzureTDX(o object, depth int) (*Found, error) {
 		return nil, malformed(formatAzureTDX, `"hcl_report": %w`, err)
 	}
 	f.Pieces[0].ReportData, f.Pieces[0].ReportDataSource = h.binding()
-	f.tpmNotRead(o)
+	f.tpmNotRead(o, "tpm_quote")
 	f.leftOver(o, "hcl_report", "td_quote", "version", "tpm_quote")
 	return f, nil
 }

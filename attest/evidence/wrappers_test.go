@@ -5,12 +5,22 @@ package evidence
 
 import (
 	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/sha512"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"encoding/pem"
+	"strings"
 	"testing"
 
 	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/attest/cmw"
 )
 
 // object of JSON, for a test.
@@ -100,6 +110,130 @@ func TestAzureTDX(t *testing.T) {
 	} {
 		if f, err := Find(encode(t, file)); err == nil {
 			t.Errorf("%s: taken as %s", name, f.Format)
+		}
+	}
+}
+
+// TestOtherWrappings puts raw evidence into forms of which no file is among the
+// vectors, as their authors describe them.
+func TestOtherWrappings(t *testing.T) {
+	std := base64.StdEncoding.EncodeToString
+	hcl, vcek := vector(t, "tpm/azure-snp-milan-vtpm.hcl.bin"), vector(t, "tpm/azure-snp-milan-vtpm.vcek.der")
+	report, quote := vector(t, "snp/milan-v2-aci.report.bin"), vector(t, "sgx/v3-00a067-phala.quote.bin")
+	numbers := make([]int, len(hcl))
+	for i, x := range hcl {
+		numbers[i] = int(x)
+	}
+	oe := binary.LittleEndian.AppendUint64([]byte{1, 0, 0, 0, 2, 0, 0, 0}, uint64(len(quote)))
+	oe = append(oe, quote...)
+	key, spki := newKey(t)
+	request := func(id asn1.ObjectIdentifier, value []byte) []byte {
+		der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{ExtraExtensions: []pkix.Extension{{Id: id, Value: value}}}, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return der
+	}
+	old, err := asn1.Marshal(struct {
+		VCEK   asn1.RawValue
+		Report []byte
+	}{asn1.RawValue{FullBytes: vcek}, report})
+	if err != nil {
+		t.Fatal(err)
+	}
+	short, long := sha256.Sum256(spki), sha512.Sum384(spki)
+	for name, x := range map[string]struct {
+		file   []byte
+		format string
+		raw    []byte
+		bound  []byte // begins the report data; nil if the wrapping says nothing
+		col    string
+	}{
+		"Azure SNP, first version": {encode(t, members{"report": numbers, "vcek": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: vcek})), "quote": members{}}),
+			"azure-snp-vtpm-json", vector(t, "tpm/azure-snp-milan-vtpm.report.bin"), vector(t, "tpm/azure-snp-milan-vtpm.report.bin")[0x50:0x70], "certificate of SEV-VCEK"},
+		"CCF": {encode(t, members{"evidence": std(report), "endorsements": std(vector(t, "snp/milan-vcek-chain.pem")), "uvm_endorsements": "AAAA"}),
+			"evidence-json", report, nil, "certificate of SEV-Milan, certificate of ARK-Milan"},
+		"ACI": {encode(t, members{"evidence": std(report), "endorsements": std(vector(t, "snp/milan-v2-aci.thim.json"))}),
+			"evidence-json", report, nil, "certificate of SEV-VCEK, certificate of SEV-Milan, certificate of ARK-Milan"},
+		"Open Enclave":                 {oe, "openenclave-report", quote, nil, ""},
+		"Enarx SNP, without lists":     {request(oidEnarxSNP, old), "enarx-request", report, long[:], "certificate of SEV-VCEK"},
+		"Enarx SGX, the quote alone":   {request(oidEnarxSGX, quote), "enarx-request", quote, short[:], ""},
+		"a request with legacy RA-TLS": {request(oidGramineMeant, quote), "certificate-request", quote, short[:], ""},
+	} {
+		f, err := Find(x.file)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		p := f.Pieces[0]
+		if f.Format != x.format || len(f.Pieces) != 1 || !bytes.Equal(p.Evidence.Value, x.raw) || kinds(p.Collateral) != x.col || f.Rows.Reason() == attest.ReasonBinding {
+			t.Errorf("%s: %s with %s", name, f.Format, kinds(p.Collateral))
+		}
+		if (p.ReportData != nil) != (x.bound != nil) || x.bound != nil && (!bytes.HasPrefix(p.ReportData[:], x.bound) || !zero(p.ReportData[len(x.bound):])) {
+			t.Errorf("%s: bound to %s", name, p.ReportDataSource)
+		}
+	}
+	for name, b := range map[string][]byte{
+		"Open Enclave, one byte more": append(bytes.Clone(oe), 0),
+		"Open Enclave, local report":  append([]byte{1, 0, 0, 0, 1, 0, 0, 0}, oe[8:]...),
+		"endorsements of nothing":     encode(t, members{"evidence": std(report), "endorsements": "AAAA"}),
+		"evidence of nothing":         encode(t, members{"evidence": "AAAA"}),
+	} {
+		if f, err := Find(b); err == nil {
+			t.Errorf("%s: taken as %s", name, f.Format)
+		}
+	}
+}
+
+// TestCMWInACertificate: a wrapper of RFC 9999 in either extension, in either
+// form; what binds it to the key is said to be unknown.
+func TestCMWInACertificate(t *testing.T) {
+	key, _ := newKey(t)
+	report, vcek := vector(t, "snp/genoa-v5.report.bin"), vector(t, "snp/genoa-v5.vcek.der")
+	n := &cmw.Node{Collection: &cmw.Collection{Entries: []cmw.Entry{
+		{Label: cmw.Text("report"), Node: cmw.Node{Record: &cmw.Record{Type: cmw.MediaType(attest.MediaTypeSNP), Value: report, Ind: cmw.Evidence}}},
+		{Label: cmw.Text("vcek"), Node: cmw.Node{Record: &cmw.Record{Type: cmw.MediaType(attest.MediaTypeCertificate), Value: vcek, Ind: cmw.Endorsements}}},
+		{Label: cmw.Text("values"), Node: cmw.Node{Record: &cmw.Record{Type: cmw.MediaType("application/rim+cbor"), Value: []byte{0xa0}, Ind: cmw.ReferenceValues}}},
+	}}}
+	inCBOR, err := n.CBOR()
+	if err != nil {
+		t.Fatal(err)
+	}
+	inJSON, err := n.JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	octets, err := asn1.Marshal(inCBOR)
+	if err != nil {
+		t.Fatal(err)
+	}
+	utf8, err := asn1.MarshalWithParams(string(inJSON), "utf8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, b := range map[string][]byte{
+		"CBOR alone":        inCBOR,
+		"JSON alone":        inJSON,
+		"CBOR in id-pe-cmw": ratls(t, key, pkix.Extension{Id: oidCMW, Value: octets}),
+		"JSON in id-pe-cmw": ratls(t, key, pkix.Extension{Id: oidCMW, Value: utf8}),
+	} {
+		f, err := Find(b)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		p := f.Pieces[0]
+		want := "skipped not-read"
+		if strings.HasPrefix(f.Format, "ra-tls") {
+			want = "skipped not-read, skipped not-read, verified self-signature"
+		}
+		if !bytes.Equal(p.Evidence.Value, report) || kinds(p.Collateral) != "certificate of SEV-VCEK" || p.ReportData != nil || rowNames(f.Rows) != want {
+			t.Errorf("%s: %s, %s, rows %q", name, f.Format, kinds(p.Collateral), rowNames(f.Rows))
+		}
+	}
+	for name, v := range map[string][]byte{"nothing": {}, "a null": {5, 0}, "a record that is none": {4, 1, 0x80}} {
+		if f, err := Find(ratls(t, key, pkix.Extension{Id: oidCMW, Value: v})); err == nil {
+			t.Errorf("%s in id-pe-cmw: taken as %s", name, f.Format)
 		}
 	}
 }
