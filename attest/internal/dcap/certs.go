@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/attest/internal/derform"
 	"github.com/enarx/enarx-go/attest/internal/fault"
 )
 
@@ -82,8 +83,8 @@ func (p *pool) add(der []byte) error {
 	if err != nil {
 		return fmt.Errorf("not a certificate: %w", err)
 	}
-	if err := exactlySigned(der); err != nil {
-		return fmt.Errorf("certificate: %w", err)
+	if err := derform.Signed(der); err != nil {
+		return fmt.Errorf("certificate of %s: %w", shown(c.Subject.CommonName), err)
 	}
 	if err := checkForm(c); err != nil {
 		return fmt.Errorf("certificate of %s: %w", shown(c.Subject.CommonName), err)

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/attest/internal/derform"
 	"github.com/enarx/enarx-go/attest/internal/fault"
 )
 
@@ -23,7 +24,7 @@ func parseCert(der []byte) (*x509.Certificate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("not a certificate: %w", err)
 	}
-	if err := exactlySigned(der); err != nil {
+	if err := derform.Signed(der); err != nil {
 		return nil, err
 	}
 	name := shown(c.Subject.CommonName)
@@ -41,29 +42,6 @@ func parseCert(der []byte) (*x509.Certificate, error) {
 		return nil, fmt.Errorf("certificate of %s has no basic constraints", name)
 	}
 	return c, nil
-}
-
-// exactlySigned refuses bytes beside the three parts of a certificate or list
-// (RFC 5280, sections 4.1 and 5.1): what is signed, the algorithm, the
-// signature. The standard library reads over further elements, which nobody
-// would have signed.
-func exactlySigned(der []byte) error {
-	var outer asn1.RawValue
-	if rest, err := asn1.Unmarshal(der, &outer); err != nil || len(rest) != 0 {
-		return fmt.Errorf("bytes after the end")
-	}
-	rest := outer.Bytes
-	for range 3 {
-		var part asn1.RawValue
-		var err error
-		if rest, err = asn1.Unmarshal(rest, &part); err != nil {
-			return fmt.Errorf("not the three parts of something signed")
-		}
-	}
-	if len(rest) != 0 {
-		return fmt.Errorf("bytes after the signature")
-	}
-	return nil
 }
 
 // CheckRoot says whether c can be a root at all: a self-signed authority of

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/attest/internal/derform"
 	"github.com/enarx/enarx-go/attest/internal/fault"
 )
 
@@ -39,7 +40,7 @@ func parseList(der []byte) (*list, error) {
 	if err != nil {
 		return nil, fmt.Errorf("not a revocation list: %w", err)
 	}
-	if err := exactlySigned(der); err != nil {
+	if err := derform.Signed(der); err != nil {
 		return nil, fmt.Errorf("revocation list: %w", err)
 	}
 	l := &list{RevocationList: r}

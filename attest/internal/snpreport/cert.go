@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/attest/internal/derform"
 	"github.com/enarx/enarx-go/attest/internal/fault"
 )
 
@@ -51,36 +52,13 @@ func parseCert(der []byte) (*x509.Certificate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("not a certificate: %w", err)
 	}
-	if err := exactlySigned(der); err != nil {
+	if err := derform.Signed(der); err != nil {
 		return nil, err
 	}
 	if len(c.UnhandledCriticalExtensions) != 0 {
 		return nil, fmt.Errorf("certificate with unknown critical extension %v", c.UnhandledCriticalExtensions[0])
 	}
 	return c, nil
-}
-
-// exactlySigned refuses bytes beside the three parts of a certificate or list
-// (RFC 5280, sections 4.1 and 5.1): what is signed, the algorithm, the
-// signature. The standard library reads over further elements, which nobody
-// would have signed.
-func exactlySigned(der []byte) error {
-	var outer asn1.RawValue
-	if rest, err := asn1.Unmarshal(der, &outer); err != nil || len(rest) != 0 {
-		return fmt.Errorf("bytes after the end")
-	}
-	rest := outer.Bytes
-	for range 3 {
-		var part asn1.RawValue
-		var err error
-		if rest, err = asn1.Unmarshal(rest, &part); err != nil {
-			return fmt.Errorf("not the three parts of something signed")
-		}
-	}
-	if len(rest) != 0 {
-		return fmt.Errorf("bytes after the signature")
-	}
-	return nil
 }
 
 // isLeaf says whether c claims to be a key that signs reports.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/attest/internal/derform"
 	"github.com/enarx/enarx-go/attest/internal/fault"
 )
 
@@ -27,7 +28,7 @@ func parseList(der []byte) (*x509.RevocationList, error) {
 	if err != nil {
 		return nil, fault.New(attest.ReasonListFormat, "not a revocation list: %w", err)
 	}
-	if err := exactlySigned(der); err != nil {
+	if err := derform.Signed(der); err != nil {
 		return nil, fault.New(attest.ReasonListFormat, "revocation list: %w", err)
 	}
 	return l, nil

@@ -1,0 +1,59 @@
+// Copyright The Enarx in Go Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package derform refuses what nobody signed in certificates and revocation
+// lists: the standard library reads over bytes after them and over further
+// elements within.
+package derform
+
+import "fmt"
+
+// Signed says whether der is one certificate or revocation list and nothing
+// else (RFC 5280, sections 4.1 and 5.1): a sequence of what is signed, the
+// algorithm and the signature. What is in the parts is for a parser.
+func Signed(der []byte) error {
+	body, rest, ok := element(der)
+	if !ok || der[0] != sequence {
+		return fmt.Errorf("no sequence in DER")
+	}
+	if len(rest) != 0 {
+		return fmt.Errorf("%d bytes after the end", len(rest))
+	}
+	for range 3 {
+		if _, body, ok = element(body); !ok {
+			return fmt.Errorf("not the three parts of something signed")
+		}
+	}
+	if len(body) != 0 {
+		return fmt.Errorf("%d bytes after the signature", len(body))
+	}
+	return nil
+}
+
+const sequence = 0x30
+
+// element takes the first element off b: a tag of one byte, a length in its
+// shortest form, and that many bytes (ITU-T X.690, sections 8.1 and 10.1).
+func element(b []byte) (content, rest []byte, ok bool) {
+	if len(b) < 2 || b[0]&0x1f == 0x1f {
+		return nil, nil, false
+	}
+	n, at := int(b[1]), 2
+	if n >= 0x80 {
+		size := n & 0x7f
+		if size == 0 || size > 3 || len(b) < 2+size || b[2] == 0 {
+			return nil, nil, false
+		}
+		n = 0
+		for ; at < 2+size; at++ {
+			n = n<<8 | int(b[at])
+		}
+		if n < 0x80 {
+			return nil, nil, false
+		}
+	}
+	if len(b)-at < n {
+		return nil, nil, false
+	}
+	return b[at : at+n], b[at+n:], true
+}
