@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -140,9 +141,20 @@ type StatusError struct {
 	RetryAfter time.Duration
 	// Location is where a redirect that was not followed leads to.
 	Location string
+	// Says is the service's own word on it, as Intel's and its caching
+	// services give in headers, with the id that their support asks for.
+	Says string
 }
 
 func (e *StatusError) Error() string {
+	s := e.words()
+	if e.Says != "" {
+		s += ", saying " + e.Says
+	}
+	return s
+}
+
+func (e *StatusError) words() string {
 	switch {
 	case e.Location != "":
 		return fmt.Sprintf("%s answers %d and points to %q on another host, which is not followed", host(e.URL), e.Status, bounded(e.Location, 200))
@@ -285,14 +297,29 @@ func (e *sizeError) Error() string {
 }
 
 // bare takes off the URL that package http puts before an error: it can have
-// the whole hardware id in it.
+// the whole hardware id in it. An error that quotes an answer at length, as that
+// of a malformed header does, is cut.
 func bare(err error) error {
 	var ue *url.Error
 	if errors.As(err, &ue) {
-		return ue.Err
+		err = ue.Err
+	}
+	if len(err.Error()) > maxQuoted {
+		return &cutError{err}
 	}
 	return err
 }
+
+// maxQuoted bounds an error of the transport's.
+const maxQuoted = 300
+
+// cutError is an error with the beginning of its text.
+type cutError struct{ err error }
+
+func (e *cutError) Error() string { return bounded(e.err.Error(), maxQuoted) }
+
+// Unwrap gives the whole.
+func (e *cutError) Unwrap() error { return e.err }
 
 // ended prefers the reason why a context ended to what came of it.
 func ended(ctx context.Context, err error) error {
@@ -318,7 +345,19 @@ func (c *Client) statusError(u *url.URL, res *http.Response) error {
 	if res.StatusCode == http.StatusTooManyRequests || res.StatusCode == http.StatusServiceUnavailable {
 		e.RetryAfter = retryAfter(res.Header.Get("Retry-After"), c.o.Now())
 	}
+	e.Says = said(res.Header)
 	return e
+}
+
+// said is what a service says of an error beside its status.
+func said(h http.Header) string {
+	var parts []string
+	for _, name := range []string{"Error-Code", "Error-Message", "Request-ID"} {
+		if v := h.Get(name); v != "" {
+			parts = append(parts, strings.ToLower(name)+" "+strconv.Quote(bounded(v, 200)))
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 // worthAgain says whether the same question may have a better answer later.

@@ -220,8 +220,27 @@ func TestNotFoundIsExplained(t *testing.T) {
 	}
 	s.Break("/tdx/certification/v4/tcb", collateraltest.Status(http.StatusGone))
 	_, err := pcs.Get(t.Context(), item.Item{Kind: item.TCBInfo, TEE: "tdx", FMSPC: "b0c06f000000", Evaluation: "3"})
-	if err == nil || !strings.Contains(err.Error(), "ask for a newer evaluation") {
+	if err == nil || !strings.Contains(err.Error(), "ask for a newer one") {
 		t.Errorf("410: %v", err)
+	}
+	// What the service itself says goes along, made harmless.
+	s.Break("/tdx/certification/v4/tcb", func(w http.ResponseWriter, _ *http.Request, _ *collateraltest.Answer) {
+		w.Header().Set("Error-Message", "platform unknown\u202e"+strings.Repeat("x", 1000))
+		w.Header().Set("Request-ID", "0123abcd")
+		w.WriteHeader(461)
+	})
+	_, err = pcs.Get(t.Context(), item.Item{Kind: item.TCBInfo, TEE: "tdx", FMSPC: "b0c06f000000"})
+	if err == nil || !strings.Contains(err.Error(), `error-message "platform unknown`) || !strings.Contains(err.Error(), `request-id "0123abcd": the caching service has nothing`) ||
+		strings.Contains(err.Error(), "\u202e") || len(err.Error()) > 600 {
+		t.Errorf("461: %v", err)
+	}
+	s.Break("/tdx/certification/v4/tcb", func(w http.ResponseWriter, _ *http.Request, _ *collateraltest.Answer) {
+		w.Header().Set("Error-Message", "\x1b[2J"+strings.Repeat("x", 10000))
+	})
+	fast := &PCS{Client: NewClient(ClientOptions{Transport: s.Pipe(t), Timing: Timing{Attempts: 1}})}
+	_, err = fast.Get(t.Context(), item.Item{Kind: item.TCBInfo, TEE: "tdx", FMSPC: "b0c06f000000"})
+	if err == nil || strings.Contains(err.Error(), "\x1b") || len(err.Error()) > 600 {
+		t.Errorf("a header that is none: %v", err)
 	}
 	for _, c := range []struct {
 		from Source

@@ -273,23 +273,22 @@ func (p *PCS) explain(it item.Item, err error) error {
 	if !errors.As(err, &s) {
 		return err
 	}
+	none := func(why string) error { return &NotFoundError{it, fmt.Errorf("%w: %s", s, why)} }
 	switch s.Status {
 	case http.StatusNotFound:
 		switch it.Kind {
 		case item.TCBInfo:
-			err = fmt.Errorf("%s has no %v (404): no production platform has this FMSPC, or the caching service was not filled for it", host(s.URL), it)
+			return none("no production platform has this FMSPC, or the caching service was not filled for it")
 		case item.PCK:
-			err = fmt.Errorf("%s has no PCK certificate for this platform at this level (404): it was never registered there", host(s.URL))
-		default:
-			err = fmt.Errorf("%s has no %v (404): a caching service has to be filled before it can answer", host(s.URL), it)
+			return none("the platform was never registered there at this level")
 		}
-		return &NotFoundError{it, err}
+		return none("a caching service has to be filled before it can answer")
 	case http.StatusGone:
-		return &NotFoundError{it, fmt.Errorf("%s no longer has %v (410): ask for a newer evaluation, or leave it out for the standard one", host(s.URL), it)}
+		return none("it no longer has this evaluation; ask for a newer one, or leave it out for the standard one")
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return fmt.Errorf("%w: it wants a subscription key or a token for the %v", err, it)
-	case 461, 462: // PCCS: its own codes
-		return &NotFoundError{it, fmt.Errorf("%s answers %d (the caching service has no data for this platform): register the platform there first", host(s.URL), s.Status)}
+	case 461, 462: // codes of the caching service's own: unknown, or known and not in its cache
+		return none("the caching service has nothing for this platform; register the platform there first")
 	}
 	return err
 }
