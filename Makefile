@@ -45,6 +45,13 @@ lint: ## gofmt, go vet and staticcheck
 	@go vet ./...
 	@go run $(STATICCHECK) ./...
 
+.PHONY: verify-page
+verify-page: ## build the verifier for WebAssembly: build/verify-page/ and build/enarx-verify.wasm
+	@mkdir -p build/verify-page
+	@GOOS=js GOARCH=wasm CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o build/verify-page/enarx-verify-js.wasm ./cmd/enarx-verify
+	@GOOS=wasip1 GOARCH=wasm CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o build/enarx-verify.wasm ./cmd/enarx-verify
+	@cp "$$(go env GOROOT)/lib/wasm/wasm_exec.js" web/verify/index.html web/verify/page.css web/verify/page.js web/verify/worker.js build/verify-page/
+
 # Needs the vulnerability database, so the network: not part of make test.
 .PHONY: vuln
 vuln: ## look for known vulnerabilities in what we depend on

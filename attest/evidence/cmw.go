@@ -20,6 +20,9 @@ func findCMW(b []byte, depth int) (*Found, error) {
 	if cmw.Sniff(b) != cmw.CBOR {
 		return nil, nil
 	}
+	if f, err := findBundle(b, depth); f != nil || err != nil {
+		return f, err
+	}
 	n, err := cmw.ParseCBOR(b)
 	if err != nil {
 		return nil, nil

@@ -36,6 +36,7 @@
 //	openenclave-report      quote behind the header of an Open Enclave report
 //	vaportpm-json           Nitro document of a NitroTPM beside its TPM quote
 //	cmw                     conceptual message wrapper (RFC 9999), any form
+//	evidence-bundle         evidence saved with all that its appraisal used
 //
 // with "+hex", "+base64", "+pem" after it if the file is text that has to be
 // decoded first. Formats that are known and have no verifier yet (TPM quotes,

@@ -113,15 +113,16 @@ func Recognise(n *cmw.Node) bool {
 // Open reads a bundle. The error is [ErrNotBundle] for a file that does not
 // call itself one. It says nothing about the evidence.
 func Open(file []byte) (*Bundle, error) {
+	named := bytes.Contains(file, []byte(typeName))
+	if cmw.Sniff(file) != cmw.CBOR || len(file) > MaxSize && !named {
+		return nil, ErrNotBundle
+	}
 	if len(file) > MaxSize {
 		return nil, fmt.Errorf("evidence bundle: %d bytes, expected at most %d", len(file), MaxSize)
 	}
-	if cmw.Sniff(file) != cmw.CBOR {
-		return nil, ErrNotBundle
-	}
 	n, err := cmw.ParseCBOR(file)
 	switch {
-	case err != nil && bytes.Contains(file, []byte(typeName)):
+	case err != nil && named:
 		return nil, fmt.Errorf("evidence bundle: damaged: %w", err)
 	case err != nil || !Recognise(n):
 		return nil, ErrNotBundle

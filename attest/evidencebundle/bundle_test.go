@@ -179,8 +179,12 @@ func TestInvariant4HostileInputIsBounded_BundlesHaveLimits(t *testing.T) {
 			t.Errorf("%s: encoded in %d bytes", why, len(enc))
 		}
 	}
-	if _, err := evidencebundle.Open(make([]byte, evidencebundle.MaxSize+1)); err == nil || errors.Is(err, evidencebundle.ErrNotBundle) {
-		t.Errorf("a file that is too large: %v", err)
+	large := append(encode(t, least()), make([]byte, evidencebundle.MaxSize)...)
+	if _, err := evidencebundle.Open(large); err == nil || errors.Is(err, evidencebundle.ErrNotBundle) {
+		t.Errorf("a bundle that is too large: %v", err)
+	}
+	if _, err := evidencebundle.Open(large[len(large)-evidencebundle.MaxSize-1:]); !errors.Is(err, evidencebundle.ErrNotBundle) {
+		t.Errorf("a large file of something else: %v", err)
 	}
 }
 

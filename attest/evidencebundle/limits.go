@@ -33,6 +33,6 @@ const (
 	maxVerdict = 1 << 20
 	// maxRequest bounds the encoded request: the keys are most of it.
 	maxRequest = 4 << 10
-	// maxMaker bounds the name of the program that made the bundle.
-	maxMaker = 128
+	// MaxMaker bounds the name of the program that made the bundle.
+	MaxMaker = 128
 )

@@ -145,8 +145,8 @@ func (b *Bundle) readRequest(enc []byte) error {
 }
 
 func checkMaker(s string) error {
-	if s == "" || len(s) > maxMaker {
-		return fmt.Errorf("evidence bundle: maker's name of %d bytes, expected 1 to %d", len(s), maxMaker)
+	if s == "" || len(s) > MaxMaker {
+		return fmt.Errorf("evidence bundle: maker's name of %d bytes, expected 1 to %d", len(s), MaxMaker)
 	}
 	for _, c := range []byte(s) {
 		if c < 0x20 || c > 0x7e {

@@ -20,8 +20,8 @@ func newEvidenceCmd(a *app) *cobra.Command {
 	c := group("evidence", "Look into evidence",
 		`Evidence is what the hardware of a TEE has signed about a Keep, or about anything
 else that runs in one. These commands look into it.`)
-	c.AddCommand(newEvidenceInspectCmd(a))
-	c.AddCommand(newEvidenceDiffCmd(a))
+	c.AddCommand(newEvidenceInspectCmd(a), newEvidenceDiffCmd(a))
+	c.AddCommand(newEvidenceBundleCmd(a), newEvidenceReplayCmd(a))
 	return c
 }
 

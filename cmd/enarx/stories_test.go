@@ -74,6 +74,10 @@ func TestStories(t *testing.T) {
 		t.Fatal(err)
 	}
 	digest := sha256.Sum256(elf)
+	attestDir, err := filepath.Abs("../../attest")
+	if err != nil {
+		t.Fatal(err)
+	}
 	var count atomic.Int32
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
@@ -91,6 +95,8 @@ func TestStories(t *testing.T) {
 				"XDG_CACHE_HOME": filepath.Join(home, "cache"), "XDG_RUNTIME_DIR": "",
 				"ENARX_KEEP": keep, "ENARX_TEST_KEEP_DIGEST": hex.EncodeToString(digest[:]),
 				"ODDNAME": "a\x1b[2Jb",
+				// Evidence of real hardware lies below it.
+				"ATTEST": attestDir,
 				// Evidence of real hardware, where its verifiers keep it.
 				"VECTORS": vectors,
 			} {
