@@ -34,8 +34,11 @@ func (s *selection) snp(report []byte, items []item, at time.Time) []item {
 		s.line = productLine(leaf.cert.Issuer.CommonName)
 	}
 	ark := "ARK-" + s.line
+	// Of the relying party's own, only one that signed the key counts: in a
+	// directory an intermediate may lie that AMD has taken back long since.
 	cas := pick(items, func(x item) bool {
-		return x.cert != nil && x.cert.IsCA && s.line != "" && x.cert.Issuer.CommonName == ark
+		return x.cert != nil && x.cert.IsCA && s.line != "" && x.cert.Issuer.CommonName == ark &&
+			(!x.own || leaf.cert.CheckSignatureFrom(x.cert) == nil)
 	})
 	picked = append(picked, cas[:min(len(cas), maxChosen)]...)
 	lists := pick(items, func(x item) bool { return x.list != nil && s.line != "" && x.list.Issuer.CommonName == ark })

@@ -74,7 +74,9 @@ func (a *app) readCollateralDir(dir string, col *attest.Collateral) error {
 		}
 		some, err := evidence.FindCollateral(b)
 		if err != nil && looksLikeCollateral(path) {
-			damaged = append(damaged, filepath.Base(path))
+			if _, err := evidence.Find(b); err != nil {
+				damaged = append(damaged, filepath.Base(path))
+			}
 		}
 		found += len(some)
 		*col = append(*col, some...)
@@ -98,10 +100,11 @@ func (a *app) readCollateralDir(dir string, col *attest.Collateral) error {
 // cannot be used is worth a warning.
 func looksLikeCollateral(path string) bool {
 	name := strings.ToLower(filepath.Base(path))
-	for _, s := range []string{"crl", "tcbinfo", "tcb-info", "qeidentity", "qe-identity", "vcek", "vlek", "ask", "ark", "chain"} {
-		if strings.Contains(name, s) {
-			return true
-		}
+	switch filepath.Ext(name) {
+	case ".der", ".pem", ".crt", ".cer", ".crl":
+		return true
+	case ".json", "":
+		return strings.Contains(name, "tcb") || strings.Contains(name, "identity") || strings.Contains(name, "crl")
 	}
 	return false
 }

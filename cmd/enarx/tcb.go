@@ -72,8 +72,11 @@ Exit codes:
 			}
 			return nil
 		},
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
 			a.ui.jsonErrors = f.json
+			if err := oneOf(c, "until", "days"); err != nil {
+				return err
+			}
 			return a.forecast(args, &f)
 		},
 	}
@@ -84,7 +87,6 @@ Exit codes:
 	fs.StringArrayVar(&f.next, "next-collateral", nil, "directory or file `PATH` of newer collateral, to compare with (repeatable)")
 	f.addCommon(c)
 	fs.BoolVar(&f.json, "json", false, "print JSON")
-	c.MarkFlagsMutuallyExclusive("until", "days")
 	return c
 }
 

@@ -57,8 +57,11 @@ not demand is named as not checked.
   enarx verify --at 2025-02-05 --collateral saved/ --policy policy.toml quote.bin
   enarx verify --reference keep.json --reference-key keep.pub --report-data HEX --json - < quote.bin`,
 		Args: oneArg("FILE"),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
 			a.ui.jsonErrors = f.json || f.ear
+			if err := oneOf(c, "json", "ear", "explain"); err != nil {
+				return err
+			}
 			return a.verify(args[0], &f)
 		},
 	}
@@ -73,8 +76,21 @@ not demand is named as not checked.
 	fs.BoolVar(&f.ear, "ear", false, "print an EAT attestation result (EAR): unsigned JSON claims, or with --ear-key a token")
 	fs.StringVar(&f.earKey, "ear-key", "", "sign the attestation result with the private key in `FILE` (PKCS #8; P-256, P-384 or Ed25519)")
 	fs.BoolVar(&f.explain, "explain", false, "say for each check what it means")
-	c.MarkFlagsMutuallyExclusive("json", "ear", "explain")
 	return c
+}
+
+// oneOf refuses flags that contradict one another.
+func oneOf(c *cobra.Command, names ...string) error {
+	var given []string
+	for _, n := range names {
+		if c.Flags().Changed(n) {
+			given = append(given, "--"+n)
+		}
+	}
+	if len(given) > 1 {
+		return failf(exitUsage, "leave all but one of them out", "%s contradict one another", strings.Join(given, " and "))
+	}
+	return nil
 }
 
 // addCommon adds the flags that a forecast has as well.
