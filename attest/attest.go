@@ -80,9 +80,6 @@ type Expected struct {
 	// HostData is the digest of the start configuration that the platform's
 	// host-data field must hold.
 	HostData [32]byte
-	// MinTCB is the lowest accepted firmware level per component; nil means
-	// no floor, which a verifier reports as a warning row.
-	MinTCB map[string]uint64
 	// TCB is what is asked of the platform's firmware level and chip beyond
 	// what every verifier insists on; the zero value asks for nothing and
 	// excuses nothing.

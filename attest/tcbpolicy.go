@@ -13,7 +13,9 @@ import "time"
 // policy file announces a rule before it is in force and ends an exception by
 // itself.
 type TCBPolicy struct {
-	// Floors are the lowest accepted levels. All that apply count.
+	// Floors are the lowest accepted levels. All that apply count. Without
+	// any, a verifier warns; but if there are some for lines of a platform,
+	// a line of it that none applies to is refused.
 	Floors []TCBFloor
 	// Accept excuses what the vendor says against a level.
 	Accept []TCBAcceptance

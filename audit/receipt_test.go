@@ -107,7 +107,7 @@ func (s *story) sign() []byte {
 }
 
 func (s *story) recheck(r *Receipt) Result {
-	return r.Recheck(sim.New(s.vendor.Root), s.start, s.vendor.Expected().Measurements, nil)
+	return r.Recheck(sim.New(s.vendor.Root), s.start, s.vendor.Expected().Measurements, attest.TCBPolicy{})
 }
 
 func TestReceiptRoundTripAndRecheck(t *testing.T) {
@@ -210,10 +210,10 @@ func TestInvariant1NoSilentDowngrade_ReceiptOfAnotherMode(t *testing.T) {
 		t.Fatal(err)
 	}
 	v, refs := sim.New(s.vendor.Root), s.vendor.Expected().Measurements
-	if res := r.Recheck(v, s.start, refs, nil); res.Rows.Err() != nil {
+	if res := r.Recheck(v, s.start, refs, attest.TCBPolicy{}); res.Rows.Err() != nil {
 		t.Fatalf("the story is not consistent in itself, so the refusal below would show nothing: %v", res.Rows.Err())
 	}
-	res := r.Recheck(v, pushed, refs, nil)
+	res := r.Recheck(v, pushed, refs, attest.TCBPolicy{})
 	for _, check := range []string{"receipt.before-start-configuration", "before/sim.host-data", "receipt.after-start-configuration", "after/sim.host-data"} {
 		wantFailure(t, "another mode", check, res)
 	}
@@ -246,11 +246,11 @@ func TestInvariant1NoSilentDowngrade_ReaderDecides(t *testing.T) {
 		t.Fatal(err)
 	}
 	refs := s.vendor.Expected().Measurements
-	wantFailure(t, "no verifier", "receipt.verifier", r.Recheck(nil, s.start, refs, nil))
-	wantFailure(t, "no root", "before/sim.chain", r.Recheck(sim.New(sim.Root{}), s.start, refs, nil))
-	wantFailure(t, "foreign root", "before/sim.chain", r.Recheck(sim.New(foreign), s.start, refs, nil))
-	wantFailure(t, "no reference values", "before/sim.measurement", r.Recheck(sim.New(s.vendor.Root), s.start, nil, nil))
-	wantFailure(t, "higher floor", "after/sim.tcb-floor", r.Recheck(sim.New(s.vendor.Root), s.start, refs, map[string]uint64{"snp": 200}))
+	wantFailure(t, "no verifier", "receipt.verifier", r.Recheck(nil, s.start, refs, attest.TCBPolicy{}))
+	wantFailure(t, "no root", "before/sim.chain", r.Recheck(sim.New(sim.Root{}), s.start, refs, attest.TCBPolicy{}))
+	wantFailure(t, "foreign root", "before/sim.chain", r.Recheck(sim.New(foreign), s.start, refs, attest.TCBPolicy{}))
+	wantFailure(t, "no reference values", "before/sim.measurement", r.Recheck(sim.New(s.vendor.Root), s.start, nil, attest.TCBPolicy{}))
+	wantFailure(t, "higher floor", "after/sim.tcb-floor", r.Recheck(sim.New(s.vendor.Root), s.start, refs, attest.TCBPolicy{Floors: []attest.TCBFloor{{Min: map[string]uint64{"snp": 200}}}}))
 }
 
 func TestInvariant4HostileInputIsBounded_Receipts(t *testing.T) {

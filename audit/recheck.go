@@ -26,12 +26,12 @@ type Result struct {
 
 // recheck is one run of Recheck.
 type recheck struct {
-	r      *Receipt
-	v      attest.Verifier
-	start  [32]byte
-	refs   []attest.ReferenceValue
-	minTCB map[string]uint64
-	rows   attest.Verdict
+	r     *Receipt
+	v     attest.Verifier
+	start [32]byte
+	refs  []attest.ReferenceValue
+	tcb   attest.TCBPolicy
+	rows  attest.Verdict
 }
 
 // Recheck verifies the evidence of r again, at the time that r names, with the
@@ -44,8 +44,8 @@ type recheck struct {
 // compute it, since it knows nothing of the sallyport, and must not take it
 // from the receipt: evidence of a Keep that a host started for another mode or
 // another Steward would vouch for itself.
-func (r *Receipt) Recheck(v attest.Verifier, start [32]byte, refs []attest.ReferenceValue, minTCB map[string]uint64) Result {
-	c := &recheck{r: r, v: v, start: start, refs: refs, minTCB: minTCB}
+func (r *Receipt) Recheck(v attest.Verifier, start [32]byte, refs []attest.ReferenceValue, tcb attest.TCBPolicy) Result {
+	c := &recheck{r: r, v: v, start: start, refs: refs, tcb: tcb}
 	if v == nil {
 		c.row(false, attest.ReasonUnchecked, "verifier", "none", "a verifier for "+r.Platform, "the reader", "give one; for sim that means naming its root")
 		return Result{Rows: c.rows}
@@ -99,7 +99,7 @@ func (c *recheck) session(name string, s *Session, want attest.State, to **attes
 	c.row(m.StartConfigDigest == c.start, attest.ReasonHostData, name+"-start-configuration", hex.EncodeToString(m.StartConfigDigest[:]), hex.EncodeToString(c.start[:]),
 		"push deployment on "+c.r.Platform, "the host started this Keep for another purpose")
 	claims, verdict := c.v.Verify(m.Evidence, append(c.collateral(), m.Hints...), attest.Expected{
-		ReportData: reportData, HostData: c.start, Measurements: c.refs, MinTCB: c.minTCB,
+		ReportData: reportData, HostData: c.start, Measurements: c.refs, TCB: c.tcb,
 	}, c.r.Time)
 	if claims == nil && verdict.OK() {
 		c.row(false, attest.ReasonUnchecked, name, "no claims", "claims", "the reader's verifier", "report this: the verifier broke its contract")

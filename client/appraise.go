@@ -32,8 +32,8 @@ type Demand struct {
 	Verifiers []attest.Verifier
 	// Measurements are the accepted launch measurements.
 	Measurements []attest.ReferenceValue
-	// MinTCB is the firmware floor; see attest.Expected.
-	MinTCB map[string]uint64
+	// TCB is asked of firmware level and chip; see attest.Expected.
+	TCB attest.TCBPolicy
 	// Collateral is the client's own; what the host stapled comes after it.
 	Collateral attest.Collateral
 	// Challenger, for platforms whose evidence needs a conversation, makes the
@@ -258,7 +258,7 @@ func (s *Session) judge(m *attest.EvidenceMessage, d Demand) (*Appraisal, error)
 	}
 	col := append(append(attest.Collateral{}, d.Collateral...), m.Hints...)
 	claims, verdict := v.Verify(m.Evidence, col, attest.Expected{
-		ReportData: reportData, Measurements: d.Measurements, HostData: startDigest, MinTCB: d.MinTCB,
+		ReportData: reportData, Measurements: d.Measurements, HostData: startDigest, TCB: d.TCB,
 	}, d.At)
 	rows = append(append(rows, foreign(verdict, d)...), deploymentRows(verdict, d)...)
 	if !claims.Verified() || !rows.OK() || claims.Platform != d.Platform {

@@ -160,8 +160,8 @@ func (s Subject) testExpectations(t *testing.T) {
 			e.Measurements[0].Measurement = m
 		}},
 		{"MeasurementOfOtherPlatform", "measurement", attest.ReasonMeasurement, func(e *attest.Expected) { e.Measurements[0].Platform = "other" }},
-		{"HigherTCB", "tcb-floor", attest.ReasonTCBFloor, func(e *attest.Expected) { e.MinTCB = map[string]uint64{"microcode": 256} }},
-		{"UnknownTCBComponent", "tcb-floor", attest.ReasonTCBFloor, func(e *attest.Expected) { e.MinTCB = map[string]uint64{"nonsense": 0} }},
+		{"HigherTCB", "tcb-floor", attest.ReasonTCBFloor, func(e *attest.Expected) { e.TCB = atLeast("microcode", 256) }},
+		{"UnknownTCBComponent", "tcb-floor", attest.ReasonTCBFloor, func(e *attest.Expected) { e.TCB = atLeast("nonsense", 0) }},
 		{"Nothing", "report-data", attest.ReasonReportData, func(e *attest.Expected) { *e = attest.Expected{} }},
 	} {
 		t.Run(x.name, func(t *testing.T) {
@@ -171,6 +171,11 @@ func (s Subject) testExpectations(t *testing.T) {
 			refused(t, s.Verifier, c)
 		})
 	}
+}
+
+// atLeast is a policy with one floor.
+func atLeast(component string, n uint64) attest.TCBPolicy {
+	return attest.TCBPolicy{Floors: []attest.TCBFloor{{Min: map[string]uint64{component: n}}}}
 }
 
 func (s Subject) testDates(t *testing.T) {

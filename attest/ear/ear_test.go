@@ -115,7 +115,7 @@ func examples(t testing.TB) []example {
 		{"a known measurement", appraise(t, oak, "2025-06-01", milan, func(r *appraisal.Request) { everything(r); r.Policy.TCB.Chips = nil }), "snp",
 			ear.Vector{Configuration: 3, Executables: 3, Hardware: 2, RuntimeOpaque: 2}, "affirming"},
 		{"an unknown measurement", appraise(t, oak, "2025-06-01", milan, unknown), "snp",
-			ear.Vector{Configuration: 3, Executables: 96, Hardware: 2, RuntimeOpaque: 2}, "contraindicated"},
+			ear.Vector{InstanceIdentity: 2, Configuration: 3, Executables: 96, Hardware: 2, RuntimeOpaque: 2}, "contraindicated"},
 		{"a bad signature", appraise(t, tampered, "2025-06-01", milan, nil), "snp",
 			ear.Vector{InstanceIdentity: 99, Configuration: 99, Executables: 99, FileSystem: 99, Hardware: 99, RuntimeOpaque: 99, StorageOpaque: 99, SourcedData: 99}, "contraindicated"},
 		{"no list", appraise(t, oak, "2025-06-01", milan[:1], nil), "snp",

@@ -388,7 +388,7 @@ func TestDemands(t *testing.T) {
 		{"other instance", "pcr4", attest.ReasonMeasurement, map[uint][]byte{4: nitrotest.PCR[2][:]}, nil},
 		{"absent register", "pcr30", attest.ReasonMeasurement, map[uint][]byte{30: make([]byte, 48)}, nil},
 		{"empty value", "pcr8", attest.ReasonSigner, map[uint][]byte{8: nil}, nil},
-		{"floor", "tcb-floor", attest.ReasonTCBFloor, nil, func(e *attest.Expected) { e.MinTCB = map[string]uint64{"microcode": 0} }},
+		{"floor", "tcb-floor", attest.ReasonTCBFloor, nil, func(e *attest.Expected) { e.TCB.Floors = []attest.TCBFloor{{Min: map[string]uint64{"microcode": 0}}} }},
 		{"floor of policy", "tcb-floor", attest.ReasonTCBFloor, nil, func(e *attest.Expected) { e.TCB.Floors = []attest.TCBFloor{now} }},
 		{"floor of later", "", "", nil, func(e *attest.Expected) { e.TCB.Floors = []attest.TCBFloor{later} }},
 		{"floor of a line", "", "", nil, func(e *attest.Expected) { e.TCB.Floors = []attest.TCBFloor{{Line: "Milan", Min: now.Min}} }},

@@ -45,7 +45,7 @@
 //
 // # Components of the TCB
 //
-// Claims.TCB and Expected.MinTCB know "sgx01" to "sgx16" and "pcesvn" (from the
+// Claims.TCB and the floors of Expected.TCB know "sgx01" to "sgx16" and "pcesvn" (from the
 // PCK certificate), "qesvn", and "evaluation", the lower of the evaluation
 // numbers of TCB info and identity. Claims.ChipID is the PPID, 16 bytes.
 //

@@ -13,20 +13,6 @@ import (
 	"github.com/enarx/enarx-go/attest/internal/dcap"
 )
 
-// Status is what Intel says of a TCB level, in Intel's words.
-type Status = dcap.Status
-
-// The statuses that may be accepted by name. Revoked platforms, and those below
-// every level that Intel lists, never are.
-const (
-	UpToDate                          = dcap.UpToDate
-	SWHardeningNeeded                 = dcap.SWHardeningNeeded
-	ConfigurationNeeded               = dcap.ConfigurationNeeded
-	ConfigurationAndSWHardeningNeeded = dcap.ConfigurationAndSWHardeningNeeded
-	OutOfDate                         = dcap.OutOfDate
-	OutOfDateConfigurationNeeded      = dcap.OutOfDateConfigurationNeeded
-)
-
 // Cache remembers good signatures, and nothing else, between calls. One cache
 // may serve verifiers of tdx and sgx and any number of goroutines.
 type Cache = dcap.Cache
@@ -44,16 +30,9 @@ type Signer struct {
 	MinSVN uint16
 }
 
-// Options weaken, tighten or speed up the verifier. The zero Options accept
-// only platforms that Intel calls UpToDate, and remember nothing.
+// Options weaken, tighten or speed up the verifier. The zero Options waive and
+// remember nothing.
 type Options struct {
-	// AcceptStatuses are TCB statuses accepted besides UpToDate. Their row
-	// is a warning.
-	AcceptStatuses []Status
-	// AcceptAdvisories are the security advisories, such as
-	// "INTEL-SA-00615", that may apply to a platform of an accepted status;
-	// one that is not named refuses it.
-	AcceptAdvisories []string
 	// Signer, if not nil, is demanded beside the measurement.
 	Signer *Signer
 	// Waive names expectations that need not be given; see [attest.Waiver].
@@ -90,12 +69,8 @@ func newVerifier(o Options, root dcap.Root) verifier {
 		TEE:       dcap.SGX,
 		MediaType: attest.MediaTypeSGX,
 		Root:      root,
-		Policy: dcap.Policy{
-			Statuses:   append([]Status(nil), o.AcceptStatuses...),
-			Advisories: append([]string(nil), o.AcceptAdvisories...),
-		},
-		Waive: o.Waive,
-		Cache: o.Cache,
+		Waive:     o.Waive,
+		Cache:     o.Cache,
 	}}
 	if o.Signer != nil {
 		s := *o.Signer
@@ -109,7 +84,7 @@ func (verifier) Platform() string { return attest.PlatformSGX }
 func (verifier) MediaTypes() []string { return []string{attest.MediaTypeSGX} }
 
 func (v verifier) Verify(ev attest.Evidence, col attest.Collateral, exp attest.Expected, at time.Time) (*attest.Claims, attest.Verdict) {
-	a := dcap.Appraise(v.params, ev, col, exp.MinTCB, at)
+	a := dcap.Appraise(v.params, ev, col, exp.TCB, at)
 	q := a.Quote()
 	if q == nil || q.Enclave == nil {
 		return a.Finish(attest.Claims{})

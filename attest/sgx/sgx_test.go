@@ -25,6 +25,10 @@ func expected() attest.Expected {
 	}
 }
 
+func atLeast(component string, n uint64) attest.TCBPolicy {
+	return attest.TCBPolicy{Floors: []attest.TCBFloor{{Min: map[string]uint64{component: n}}}}
+}
+
 func evidence(quote []byte) attest.Evidence {
 	return attest.Evidence{MediaType: attest.MediaTypeSGX, Value: quote}
 }
@@ -63,7 +67,7 @@ func TestGoodEnclave(t *testing.T) {
 		s.Version = version
 		set := v.Make(s)
 		exp := expected()
-		exp.MinTCB = map[string]uint64{"pcesvn": 11}
+		exp.TCB = atLeast("pcesvn", 11)
 		for _, o := range []Options{{}, {Signer: &signer}} {
 			c, verdict := under(v, o).Verify(evidence(set.Quote), set.Collateral, exp, dcaptest.Made)
 			if c == nil {
@@ -149,8 +153,8 @@ func TestExpectations(t *testing.T) {
 		{"MRSIGNER as the measurement", "measurement", func(e *attest.Expected) { e.Measurements[0].Measurement = dcaptest.MRSigner[:] }},
 		{"short measurement", "measurement", func(e *attest.Expected) { e.Measurements[0].Measurement = dcaptest.MREnclave[:31] }},
 		{"measurement of another platform", "measurement", func(e *attest.Expected) { e.Measurements[0].Platform = "tdx" }},
-		{"higher evaluation", "tcb-floor", func(e *attest.Expected) { e.MinTCB = map[string]uint64{"evaluation": 19} }},
-		{"TDX component", "tcb-floor", func(e *attest.Expected) { e.MinTCB = map[string]uint64{"tdx01": 0} }},
+		{"higher evaluation", "tcb-floor", func(e *attest.Expected) { e.TCB = atLeast("evaluation", 19) }},
+		{"TDX component", "tcb-floor", func(e *attest.Expected) { e.TCB = atLeast("tdx01", 0) }},
 		{"nothing", "measurement host-data report-data", func(e *attest.Expected) { *e = attest.Expected{} }},
 	} {
 		exp := expected()

@@ -112,7 +112,7 @@ func (v verifier) verifyIntel(source string, ev attest.Evidence, col attest.Coll
 	}
 	a := dcap.Appraise(dcap.Params{
 		Platform: attest.PlatformSim, Simulated: true, TEE: tee, MediaType: ev.MediaType, Root: root, Waive: v.waive,
-	}, ev, col, exp.MinTCB, at)
+	}, ev, col, exp.TCB, at)
 	var c attest.Claims
 	q := a.Quote()
 	switch {

@@ -129,7 +129,7 @@ func TestShapesRefused(t *testing.T) {
 		{name: "CONFIGID beyond the digest", formats: "sgx", fails: "host-data", spec: set(192+63, 1)},
 		{name: "no expectation", formats: "tdx sgx nitro", fails: "measurement host-data report-data", exp: func(e *attest.Expected) { *e = attest.Expected{} }},
 		{name: "measurement of another platform", formats: "tdx sgx nitro", fails: "measurement", exp: func(e *attest.Expected) { e.Measurements[0].Platform = "tdx" }},
-		{name: "floor", formats: "tdx sgx nitro", fails: "tcb-floor", exp: func(e *attest.Expected) { e.MinTCB = map[string]uint64{"microcode": 0} }},
+		{name: "floor", formats: "tdx sgx nitro", fails: "tcb-floor", exp: func(e *attest.Expected) { e.TCB.Floors = []attest.TCBFloor{{Min: map[string]uint64{"microcode": 0}}} }},
 		{name: "before the root", formats: "tdx sgx", fails: "dates", at: -time.Hour - time.Second},
 		{name: "after the root", formats: "tdx sgx", fails: "dates", at: 8 * 365 * 24 * time.Hour},
 		{name: "before the document", formats: "nitro", fails: "dates time", at: -4 * time.Second},

@@ -4,11 +4,14 @@
 package snp
 
 import (
+	"crypto/x509"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/enarx/enarx-go/attest"
 	"github.com/enarx/enarx-go/attest/attesttest"
+	"github.com/enarx/enarx-go/attest/attesttest/verdicttest"
 )
 
 // What is not demanded is named in the verdict; what is demanded passes or
@@ -25,11 +28,19 @@ func TestDemands(t *testing.T) {
 			}
 		}
 	}
-	type floors = map[string]map[string]uint64
+	floor := func(line, component string, n uint64) attest.TCBPolicy {
+		return attest.TCBPolicy{Floors: []attest.TCBFloor{{Line: line, Min: map[string]uint64{component: n}}}}
+	}
+	chips := func(ids ...[]byte) attest.TCBPolicy {
+		p := attest.TCBPolicy{Chips: [][]byte{}}
+		p.Chips = append(p.Chips, ids...)
+		return p
+	}
+	stranger := append([]byte{1}, make([]byte, 63)...)
 	none := func([]byte) {}
 	for _, x := range []struct {
 		check    string
-		o        Options
+		demand   any // Options or attest.TCBPolicy
 		good     func([]byte)
 		bad      func([]byte)
 		demanded bool
@@ -44,9 +55,9 @@ func TestDemands(t *testing.T) {
 		{"alias-check", Options{Require: AliasCheck}, none, put(0x40, 0x05), true},
 		{"abi", Options{MinABI: ABI{1, 0x37}}, none, put(0x08, 0x36), true},
 		{"abi", Options{MinABI: ABI{1, 0x37}}, put(0x08, 0x00, 0x02), put(0x08, 0xff, 0x00), true},
-		{"chip-list", Options{ChipIDs: [][64]byte{{1}, chip}}, none, nil, true},
-		{"chip-list", Options{ChipIDs: [][64]byte{}}, nil, none, true},
-		{"chip-list", Options{ChipIDs: [][64]byte{{}}}, nil, none, true},
+		{"chip-list", chips(stranger, chip[:]), none, nil, true},
+		{"chip-list", chips(), nil, none, true},
+		{"chip-list", chips(stranger), nil, none, true},
 		{"provider", Options{Providers: []string{"CN=provider.example"}}, nil, none, true},
 		{"id-key", Options{IDKeyDigests: [][48]byte{key}}, put(0xe0, key[:]...), put(0xe0, other[:]...), true},
 		{"id-key", Options{IDKeyDigests: [][48]byte{}}, nil, none, true},
@@ -56,12 +67,13 @@ func TestDemands(t *testing.T) {
 		{"mitigations", Options{Mitigations: 1}, none, put(0x1f8, 0), true},
 		{"mitigations", Options{Mitigations: 2}, put(0x1f8, 2), none, true},
 		{"mitigations", Options{Mitigations: 1}, nil, func(b []byte) { b[0] = 4; clear(b[0x1f8:0x208]) }, true},
-		{"tcb-floor", Options{MinTCB: floors{"Milan": {"microcode": 219, "snp": 24}}}, none, nil, true},
-		{"tcb-floor", Options{MinTCB: floors{"Milan": {"microcode": 220}}}, nil, none, true},
-		{"tcb-floor", Options{MinTCB: floors{"Milan": {"fmc": 0}}}, nil, none, true},
-		{"tcb-floor", Options{MinTCB: floors{"Genoa": {"microcode": 1}}}, nil, none, true},
-		{"tcb-floor", Options{MinTCB: floors{}}, nil, none, true},
-		{"tcb-launch", Options{MinTCB: floors{"Milan": {"microcode": 219}}}, none, put(0x1f7, 218), true},
+		{"tcb-floor", floor("Milan", "snp", 24), none, nil, true},
+		{"tcb-floor", floor("Milan", "microcode", 219), none, nil, true},
+		{"tcb-floor", floor("Milan", "microcode", 220), nil, none, true},
+		{"tcb-floor", floor("Milan", "fmc", 0), nil, none, true},
+		{"tcb-floor", floor("Genoa", "microcode", 1), nil, none, true},
+		{"tcb-floor", floor("", "microcode", 220), nil, none, true},
+		{"tcb-launch", floor("Milan", "microcode", 219), none, put(0x1f7, 218), true},
 		{"vmpl", Options{VMPL: 2}, put(0x30, 2), put(0x30, 1), false},
 		{"vmpl", Options{VMPL: 2}, nil, none, false},
 		{"vmpl", Options{VMPL: 4}, nil, none, false},
@@ -77,21 +89,29 @@ func TestDemands(t *testing.T) {
 			}
 			c := a.Case("", "", false, e.edit)
 			c.Expected = attesttest.ExpectedOf(c.Evidence.Value)
-			claims, v := fake(x.o, a, false).Verify(c.Evidence, c.Collateral, c.Expected, c.At)
+			var o Options
+			switch d := x.demand.(type) {
+			case Options:
+				o = d
+			case attest.TCBPolicy:
+				c.Expected.TCB = d
+			}
+			claims, v := fake(o, a, false).Verify(c.Evidence, c.Collateral, c.Expected, c.At)
+			verdicttest.Check(t, v)
 			// Launch and endorsed level are the same here: below the floor
 			// is one, below the floor are both.
 			if got := strings.TrimSuffix(failed(v), "tcb-floor tcb-launch"); got != e.want && got+"tcb-floor" != e.want || (claims != nil) != (e.want == "") {
-				t.Errorf("%+v: failed %q, expected %q: %v", x.o, failed(v), e.want, v.Err())
+				t.Errorf("%+v: failed %q, expected %q: %v", x.demand, failed(v), e.want, v.Err())
 			}
 			if row := rowOf(v, x.check); e.want == "" && row.Outcome != attest.Pass {
-				t.Errorf("%+v: %+v", x.o, row)
+				t.Errorf("%+v: %+v", x.demand, row)
 			}
 			if !x.demanded {
 				continue
 			}
 			// Without the demand: no refusal, and the row is there.
-			o := Options{}
-			claims, v = fake(o, a, false).Verify(c.Evidence, c.Collateral, c.Expected, c.At)
+			c.Expected.TCB = attest.TCBPolicy{}
+			claims, v = fake(Options{}, a, false).Verify(c.Evidence, c.Collateral, c.Expected, c.At)
 			row := rowOf(v, strings.Replace(x.check, "tcb-launch", "tcb-floor", 1))
 			if claims == nil || row.Outcome != attest.Skipped && row.Outcome != attest.Warn || row.Seen == "" {
 				t.Errorf("%s not demanded: %+v, %v", x.check, row, v.Err())
@@ -100,13 +120,13 @@ func TestDemands(t *testing.T) {
 	}
 }
 
-// Floors of the call and of the options are joined.
+// All floors that apply count, the higher value of each component.
 func TestFloorsAreJoined(t *testing.T) {
 	a := attesttest.AMDVendor(t, "Turin")
 	c := a.Case("", "", false, nil) // FMC 1, boot loader 2, TEE 3, SNP 4, microcode 70
 	for _, x := range []struct {
-		call, line map[string]uint64
-		ok         bool
+		all, line map[string]uint64
+		ok        bool
 	}{
 		{map[string]uint64{"fmc": 1, "bootloader": 2, "tee": 3, "snp": 4, "microcode": 70}, nil, true},
 		{map[string]uint64{"fmc": 2}, nil, false},
@@ -115,23 +135,48 @@ func TestFloorsAreJoined(t *testing.T) {
 		{map[string]uint64{"snp": 1}, map[string]uint64{"snp": 5}, false},
 		{map[string]uint64{"snp": 1}, map[string]uint64{"fmc": 1}, true},
 	} {
-		o := Options{}
+		c.Expected.TCB.Floors = []attest.TCBFloor{{Min: x.all}}
 		if x.line != nil {
-			o.MinTCB = map[string]map[string]uint64{"Turin": x.line}
+			c.Expected.TCB.Floors = append(c.Expected.TCB.Floors, attest.TCBFloor{Line: "Turin", Min: x.line})
 		}
-		c.Expected.MinTCB = x.call
-		claims, v := fake(o, a, false).Verify(c.Evidence, c.Collateral, c.Expected, c.At)
-		if (claims != nil) != x.ok || !x.ok && rowOf(v, "tcb-floor").Outcome != attest.Fail {
-			t.Errorf("%v, %v: %v", x.call, x.line, v.Err())
+		claims, v := fake(Options{}, a, false).Verify(c.Evidence, c.Collateral, c.Expected, c.At)
+		if (claims != nil) != x.ok || !x.ok && (rowOf(v, "tcb-floor").Outcome != attest.Fail || v.Reason() != attest.ReasonTCBFloor) {
+			t.Errorf("%v, %v: %v", x.all, x.line, v.Err())
 		}
+	}
+}
+
+// A VLEK's report is of a chip only if it names one.
+func TestChipsUnderVLEK(t *testing.T) {
+	a := attesttest.AMDVendor(t, "Milan")
+	var chip [64]byte
+	copy(chip[:], a.HardwareID())
+	vlek := put(0x48, 1<<2)
+	masked := func(b []byte) { vlek(b); clear(b[0x1a0:0x1e0]) }
+	for _, x := range []struct {
+		chips [][]byte
+		edit  func([]byte)
+		want  string
+		why   attest.Reason
+	}{
+		{[][]byte{chip[:]}, vlek, "", ""},
+		{[][]byte{chip[:]}, masked, "chip-list", attest.ReasonChip},
+		{[][]byte{make([]byte, 64)}, masked, "tcb-policy chip-list", attest.ReasonPolicy},
+		{[][]byte{chip[:63]}, vlek, "tcb-policy chip-list", attest.ReasonPolicy},
+	} {
+		c := a.Case("", "", true, x.edit)
+		c.Expected.TCB.Chips = x.chips
+		claims, v := fake(Options{}, a, true).Verify(c.Evidence, c.Collateral, c.Expected, c.At)
+		if failed(v) != x.want || (claims != nil) != (x.want == "") || v.Reason() != x.why {
+			t.Errorf("%x: failed %q for %q, expected %q", x.chips, failed(v), v.Reason(), x.want)
+		}
+		verdicttest.Check(t, v)
 	}
 }
 
 // VLEKs name providers and no chips.
 func TestProviders(t *testing.T) {
 	a := attesttest.AMDVendor(t, "Milan")
-	var chip [64]byte
-	copy(chip[:], a.HardwareID())
 	vlek := put(0x48, 1<<2)
 	masked := func(b []byte) { vlek(b); clear(b[0x1a0:0x1e0]) }
 	for _, x := range []struct {
@@ -145,9 +190,6 @@ func TestProviders(t *testing.T) {
 		{Options{Providers: []string{"CN=other.example"}}, masked, "provider"},
 		{Options{Providers: []string{}}, masked, "provider"},
 		{Options{Providers: []string{""}}, masked, "provider"},
-		{Options{ChipIDs: [][64]byte{chip}}, vlek, ""},
-		{Options{ChipIDs: [][64]byte{chip}}, masked, "chip-list"},
-		{Options{ChipIDs: [][64]byte{{}}}, masked, "chip-list"},
 	} {
 		c := a.Case("", "", true, x.edit)
 		claims, v := fake(x.o, a, true).Verify(c.Evidence, c.Collateral, c.Expected, c.At)
@@ -173,13 +215,43 @@ func TestWaivers(t *testing.T) {
 // New keeps nothing that the caller can change afterwards.
 func TestOptionsAreCopied(t *testing.T) {
 	a := attesttest.AMDVendor(t, "Milan")
-	o := Options{ChipIDs: [][64]byte{{1}}, MinTCB: map[string]map[string]uint64{"Milan": {"snp": 200}}, Providers: []string{"x"}}
+	o := Options{IDKeyDigests: [][48]byte{{1}}, AuthorKeyDigests: [][48]byte{{1}}, Providers: []string{"x"}}
 	v := fake(o, a, true)
-	copy(o.ChipIDs[0][:], make([]byte, 64))
-	copy(o.ChipIDs[0][:], a.HardwareID())
-	o.MinTCB["Milan"]["snp"] = 0
+	o.IDKeyDigests[0], o.AuthorKeyDigests[0], o.Providers[0] = [48]byte{}, [48]byte{}, ""
 	c := a.Case("", "", false, nil)
-	if claims, verdict := v.Verify(c.Evidence, c.Collateral, c.Expected, c.At); claims != nil || failed(verdict) != "chip-list provider tcb-floor tcb-launch" {
+	if claims, verdict := v.Verify(c.Evidence, c.Collateral, c.Expected, c.At); claims != nil || failed(verdict) != "provider id-key author-key" {
 		t.Errorf("failed %q", failed(verdict))
+	}
+}
+
+// Claims say until when all of this holds, and the row of the dates says what
+// ends then.
+func TestValidUntil(t *testing.T) {
+	a := attesttest.AMDVendor(t, "Genoa")
+	end := attesttest.Made.AddDate(0, 2, 0)
+	ask := a.NewASK(askSerial, func(c *x509.Certificate) { c.NotAfter = end })
+	list := func(months int) attest.Evidence {
+		return attesttest.CRL(a.List(func(l *x509.RevocationList) { l.NextUpdate = attesttest.Made.AddDate(0, months, 0) }))
+	}
+	for name, x := range map[string]struct {
+		lists []attest.Evidence
+		want  time.Time
+		words string
+	}{
+		"the intermediate": {[]attest.Evidence{list(3)}, end, "SEV-Genoa at "},
+		"the list":         {[]attest.Evidence{list(1)}, attesttest.Made.AddDate(0, 1, 0), "the revocation list of "},
+		"the longer list":  {[]attest.Evidence{list(4), list(1)}, end, "SEV-Genoa at "},
+	} {
+		c := a.Case("", "", false, nil)
+		c.Collateral = append(attest.Collateral{c.Collateral[0], attesttest.Cert(ask.Raw)}, x.lists...)
+		claims, v := fake(Options{}, a, false).Verify(c.Evidence, c.Collateral, c.Expected, c.At)
+		if claims == nil {
+			t.Errorf("%s: %v", name, v.Err())
+			continue
+		}
+		row := rowOf(v, "dates")
+		if !claims.ValidUntil.Equal(x.want) || !strings.Contains(row.Seen, x.words) || !strings.Contains(row.Seen, x.want.UTC().Format(time.RFC3339)) {
+			t.Errorf("%s: until %v, %+v", name, claims.ValidUntil, row)
+		}
 	}
 }

@@ -4,7 +4,6 @@
 package snp
 
 import (
-	"maps"
 	"slices"
 	"time"
 
@@ -41,9 +40,6 @@ type Options struct {
 	// (launch and current) of a report of version 5 or later.
 	Mitigations uint64
 
-	// ChipIDs are the accepted chips (CHIP_ID). A report that masks its
-	// chip is none of them.
-	ChipIDs [][64]byte
 	// Providers are the accepted providers of a VLEK, by CSP id as in its
 	// certificate (extension 1.3.6.1.4.1.3704.1.5), for example
 	// "CN=cc-us-east-2.amazonaws.com". A VCEK has no provider.
@@ -55,13 +51,6 @@ type Options struct {
 	// MinGuestSVN is the lowest accepted version of the guest. It comes
 	// from the ID block and so needs IDKeyDigests: without, it fails.
 	MinGuestSVN uint32
-
-	// MinTCB is the lowest accepted firmware level by product line ("Milan",
-	// "Genoa", "Turin") and component ("fmc", "bootloader", "tee", "snp",
-	// "microcode"), for those who accept several lines; it is joined with
-	// Expected.MinTCB, the higher value counting. A line that is not in a
-	// map that is not nil is refused.
-	MinTCB map[string]map[string]uint64
 
 	// Waive names expectations that need not be given; see [attest.Waiver].
 	Waive attest.Waiver
@@ -141,12 +130,11 @@ func newVerifier(o Options, ls []snpreport.Line, source string) attest.Verifier 
 }
 
 func (o Options) demands() snpreport.Demands {
-	d := snpreport.Demands{
+	return snpreport.Demands{
 		VMPL:             o.VMPL,
 		Features:         snpreport.Feature(o.Require),
 		MinABI:           [2]uint8{o.MinABI.Major, o.MinABI.Minor},
 		MinGuestSVN:      o.MinGuestSVN,
-		Chips:            slices.Clone(o.ChipIDs),
 		Providers:        slices.Clone(o.Providers),
 		IDKeys:           slices.Clone(o.IDKeyDigests),
 		AuthorKeys:       slices.Clone(o.AuthorKeyDigests),
@@ -154,13 +142,6 @@ func (o Options) demands() snpreport.Demands {
 		AcceptMissingCRL: o.AcceptMissingCRL,
 		Waive:            o.Waive,
 	}
-	if o.MinTCB != nil {
-		d.Floors = make(map[string]map[string]uint64, len(o.MinTCB))
-		for line, floor := range o.MinTCB {
-			d.Floors[line] = maps.Clone(floor)
-		}
-	}
-	return d
 }
 
 func (verifier) Platform() string { return attest.PlatformSNP }

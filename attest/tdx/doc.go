@@ -49,7 +49,7 @@
 //
 // # Components of the TCB
 //
-// Claims.TCB and Expected.MinTCB know "sgx01" to "sgx16", "pcesvn" (from the
+// Claims.TCB and the floors of Expected.TCB know "sgx01" to "sgx16", "pcesvn" (from the
 // PCK certificate), "tdx01" to "tdx16" (TEE_TCB_SVN from index 0 on; compare
 // "tdx01" only among modules of one version, which "tdx02" names), "qesvn", and
 // "evaluation", the lower of the evaluation numbers of TCB info and identity: a

@@ -145,7 +145,7 @@ func TestEventLog(t *testing.T) {
 	enclave := v.Make(dcaptest.SGX())
 	col := append(attest.Collateral{{MediaType: attest.MediaTypeEventLog, Value: ccel()}}, enclave.Collateral...)
 	p := dcap.Params{Platform: "sgx", TEE: dcap.SGX, MediaType: attest.MediaTypeSGX, Root: dcap.NewRoot(&v.Root.PublicKey, "the test")}
-	_, verdict := dcap.Appraise(p, attest.Evidence{MediaType: attest.MediaTypeSGX, Value: enclave.Quote}, col, nil, dcaptest.Made).Finish(attest.Claims{})
+	_, verdict := dcap.Appraise(p, attest.Evidence{MediaType: attest.MediaTypeSGX, Value: enclave.Quote}, col, attest.TCBPolicy{}, dcaptest.Made).Finish(attest.Claims{})
 	if s := fmt.Sprint(verdict); !strings.Contains(s, "entry 0 of type") {
 		t.Error("a log beside an enclave's quote is not named as unneeded")
 	}

@@ -15,22 +15,6 @@ import (
 	"github.com/enarx/enarx-go/attest/internal/dcap"
 )
 
-// Status is what Intel says of a TCB level, in Intel's words.
-type Status = dcap.Status
-
-// The statuses that may be accepted by name. Revoked platforms, and those below
-// every level that Intel lists, never are.
-const (
-	UpToDate                             = dcap.UpToDate
-	SWHardeningNeeded                    = dcap.SWHardeningNeeded
-	ConfigurationNeeded                  = dcap.ConfigurationNeeded
-	ConfigurationAndSWHardeningNeeded    = dcap.ConfigurationAndSWHardeningNeeded
-	OutOfDate                            = dcap.OutOfDate
-	OutOfDateConfigurationNeeded         = dcap.OutOfDateConfigurationNeeded
-	TDRelaunchAdvised                    = dcap.TDRelaunchAdvised
-	TDRelaunchAdvisedConfigurationNeeded = dcap.TDRelaunchAdvisedConfigurationNeeded
-)
-
 // Cache remembers good signatures, and nothing else, between calls. One cache
 // may serve verifiers of tdx and sgx and any number of goroutines.
 type Cache = dcap.Cache
@@ -39,15 +23,8 @@ type Cache = dcap.Cache
 func NewCache(entries int) *Cache { return dcap.NewCache(entries) }
 
 // Options weaken or speed up the verifier. The zero Options are the strict
-// ones: only platforms that Intel calls UpToDate, nothing remembered.
+// ones, and remember nothing.
 type Options struct {
-	// AcceptStatuses are TCB statuses accepted besides UpToDate. Their row
-	// is a warning.
-	AcceptStatuses []Status
-	// AcceptAdvisories are the security advisories, such as
-	// "INTEL-SA-01036", that may apply to a platform of an accepted status;
-	// one that is not named refuses it.
-	AcceptAdvisories []string
 	// Waive names expectations that need not be given; see [attest.Waiver].
 	Waive attest.Waiver
 	// Cache may be nil.
@@ -99,12 +76,8 @@ func newVerifier(o Options, root dcap.Root) verifier {
 		TEE:       dcap.TDX,
 		MediaType: attest.MediaTypeTDX,
 		Root:      root,
-		Policy: dcap.Policy{
-			Statuses:   append([]Status(nil), o.AcceptStatuses...),
-			Advisories: append([]string(nil), o.AcceptAdvisories...),
-		},
-		Waive: o.Waive,
-		Cache: o.Cache,
+		Waive:     o.Waive,
+		Cache:     o.Cache,
 	}}
 }
 
@@ -113,7 +86,7 @@ func (verifier) Platform() string { return attest.PlatformTDX }
 func (verifier) MediaTypes() []string { return []string{attest.MediaTypeTDX} }
 
 func (v verifier) Verify(ev attest.Evidence, col attest.Collateral, exp attest.Expected, at time.Time) (*attest.Claims, attest.Verdict) {
-	a := dcap.Appraise(v.params, ev, col, exp.MinTCB, at)
+	a := dcap.Appraise(v.params, ev, col, exp.TCB, at)
 	q := a.Quote()
 	if q == nil || q.TD == nil {
 		return a.Finish(attest.Claims{})

@@ -28,6 +28,10 @@ func expected() attest.Expected {
 	}
 }
 
+func atLeast(component string, n uint64) attest.TCBPolicy {
+	return attest.TCBPolicy{Floors: []attest.TCBFloor{{Min: map[string]uint64{component: n}}}}
+}
+
 func evidence(quote []byte) attest.Evidence {
 	return attest.Evidence{MediaType: attest.MediaTypeTDX, Value: quote}
 }
@@ -62,7 +66,7 @@ func TestGoodTD(t *testing.T) {
 	for name, s := range map[string]dcaptest.Spec{"v4": {}, "v5, 1.0": {Version: 5, BodyType: 2}, "v5, 1.5": dcaptest.TD15()} {
 		set := v.Make(s)
 		exp := expected()
-		exp.MinTCB = map[string]uint64{"tdx03": 6}
+		exp.TCB = atLeast("tdx03", 6)
 		c, verdict := under(v, Options{}).Verify(evidence(set.Quote), set.Collateral, exp, dcaptest.Made)
 		verdicttest.Check(t, verdict)
 		if c == nil {
@@ -157,8 +161,8 @@ func TestExpectations(t *testing.T) {
 		{"empty measurement", "measurement", func(e *attest.Expected) { e.Measurements[0].Measurement = nil }},
 		{"MRTD as the measurement", "measurement", func(e *attest.Expected) { e.Measurements[0].Measurement = dcaptest.MRTD[:] }},
 		{"measurement of another platform", "measurement", func(e *attest.Expected) { e.Measurements[0].Platform = "snp" }},
-		{"higher TCB", "tcb-floor", func(e *attest.Expected) { e.MinTCB = map[string]uint64{"pcesvn": 12} }},
-		{"unknown component", "tcb-floor", func(e *attest.Expected) { e.MinTCB = map[string]uint64{"microcode": 0} }},
+		{"higher TCB", "tcb-floor", func(e *attest.Expected) { e.TCB = atLeast("pcesvn", 12) }},
+		{"unknown component", "tcb-floor", func(e *attest.Expected) { e.TCB = atLeast("microcode", 0) }},
 		{"nothing", "measurement host-data report-data", func(e *attest.Expected) { *e = attest.Expected{} }},
 	} {
 		exp := expected()
@@ -188,33 +192,35 @@ func TestWaivers(t *testing.T) {
 		attesttest.Case{Evidence: evidence(set.Quote), Collateral: set.Collateral, Expected: expected(), At: dcaptest.Made})
 }
 
-func TestOptions(t *testing.T) {
+func TestAcceptances(t *testing.T) {
 	v := dcaptest.New(t)
 	s := dcaptest.TD15() // started under an old module
 	s.Body = func(b []byte) { copy(b, []byte{5, 1, 6}) }
 	set := v.Make(s)
+	accept := func(status string, advisories ...string) attest.TCBPolicy {
+		return attest.TCBPolicy{Accept: []attest.TCBAcceptance{{Statuses: []string{status}, Advisories: advisories}}}
+	}
 	for _, x := range []struct {
-		o    Options
-		want bool
+		policy attest.TCBPolicy
+		o      Options
+		want   bool
 	}{
-		{Options{}, false},
-		{Options{AcceptStatuses: []Status{OutOfDate}, AcceptAdvisories: []string{"INTEL-SA-00003"}}, false},
-		{Options{AcceptStatuses: []Status{TDRelaunchAdvised}}, false},
-		{Options{AcceptStatuses: []Status{TDRelaunchAdvised}, AcceptAdvisories: []string{"INTEL-SA-00003"}, Cache: NewCache(10)}, true},
+		{attest.TCBPolicy{}, Options{}, false},
+		{accept("OutOfDate", "INTEL-SA-00003"), Options{}, false},
+		{accept("TDRelaunchAdvised"), Options{}, false},
+		{accept("TDRelaunchAdvised", "INTEL-SA-00003"), Options{Cache: NewCache(10)}, true},
 	} {
+		exp := expected()
+		exp.TCB = x.policy
 		for range 2 { // the second time with what the cache holds
-			c, verdict := under(v, x.o).Verify(evidence(set.Quote), set.Collateral, expected(), dcaptest.Made)
+			c, verdict := under(v, x.o).Verify(evidence(set.Quote), set.Collateral, exp, dcaptest.Made)
 			if (c != nil) != x.want || x.want && row(verdict, "tcb").Outcome != attest.Warn {
-				t.Errorf("%+v: %v", x.o, verdict.Err())
+				t.Errorf("%+v: %v", x.policy, verdict.Err())
+			}
+			if c != nil && (c.TCBStatus != "TDRelaunchAdvised" || len(c.Advisories) != 1 || c.Advisories[0] != "INTEL-SA-00003") {
+				t.Errorf("claims %+v", c)
 			}
 		}
-	}
-	// The verifier keeps its own copy of what was accepted.
-	accept := []Status{OutOfDate}
-	verifier := under(v, Options{AcceptStatuses: accept, AcceptAdvisories: []string{"INTEL-SA-00003"}})
-	accept[0] = TDRelaunchAdvised
-	if c, _ := verifier.Verify(evidence(set.Quote), set.Collateral, expected(), dcaptest.Made); c != nil {
-		t.Error("options changed after New")
 	}
 }
 

@@ -139,7 +139,7 @@ func (a *app) verifyReceipt(path string, f *trustFlags, asJSON bool) error {
 		return failf(exitAttest, hint, "this command has no verifier for platform %s, of which the receipt is", oneLine(r.Platform))
 	}
 	start := sallyport.StartConfig{Mode: sallyport.ModePush, Platform: r.Platform}
-	res := r.Recheck(v, start.Digest(), refs, nil)
+	res := r.Recheck(v, start.Digest(), refs, attest.TCBPolicy{})
 	ok := res.Before != nil && res.Rows.OK()
 	info := receiptInfo{
 		OK: ok, Time: r.Time.UTC().Format(time.RFC3339), Platform: r.Platform, Bundle: r.Bundle,

@@ -43,6 +43,21 @@ type Claims struct {
 	// VMPL is the SNP virtual machine privilege level that asked for the
 	// report; 0 for platforms without one.
 	VMPL uint32
+	// PlatformInstanceID identifies the one machine of several CPUs, where
+	// the platform says it (Intel's platform instance id, 16 bytes); nil
+	// where it does not. ChipID is the PPID there, 16 bytes.
+	PlatformInstanceID []byte
+	// TCBStatus is the vendor's word on the firmware level, such as
+	// "UpToDate" or "OutOfDate" of tdx and sgx; empty where the vendor gives
+	// none.
+	TCBStatus string
+	// Advisories are the vendor's security advisories that apply to the
+	// level, such as "INTEL-SA-01036", sorted.
+	Advisories []string
+	// ValidUntil is the earliest end of what the verification rests on:
+	// certificates, revocation lists, signed documents. After it the same
+	// inputs verify no more.
+	ValidUntil time.Time
 	// Waived names the expectations that the relying party had none for and
 	// waived by name ("report-data", "host-data", "measurement"): evidence
 	// looked at for its own sake, not a Keep that was appraised. Policy

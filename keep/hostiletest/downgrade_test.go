@@ -91,8 +91,8 @@ var options = []struct {
 	{"OtherMeasurement", false, func(d *client.Demand) { d.Measurements[0].Measurement = bytes.Repeat([]byte{1}, 48) }},
 	{"EmptyMeasurement", false, func(d *client.Demand) { d.Measurements[0].Measurement = nil }},
 	{"MeasurementOfOtherPlatform", false, func(d *client.Demand) { d.Measurements[0].Platform = attest.PlatformSNP }},
-	{"TCBFloor", false, func(d *client.Demand) { d.MinTCB = map[string]uint64{"microcode": 255} }},
-	{"UnknownTCBFloor", false, func(d *client.Demand) { d.MinTCB = map[string]uint64{"nosuchpart": 0} }},
+	{"TCBFloor", false, func(d *client.Demand) { d.TCB.Floors = []attest.TCBFloor{{Min: map[string]uint64{"microcode": 255}}} }},
+	{"UnknownTCBFloor", false, func(d *client.Demand) { d.TCB.Floors = []attest.TCBFloor{{Min: map[string]uint64{"nosuchpart": 0}}} }},
 	{"DecidesNo", false, func(d *client.Demand) {
 		d.Decide = func(*attest.Claims, attest.Verdict) error { return errors.New("policy says no") }
 	}},

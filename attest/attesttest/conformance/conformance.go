@@ -40,10 +40,6 @@ const waived = attest.WaiveMeasurement | attest.WaiveHostData | attest.WaiveRepo
 // options. What a relying party would expect of the evidence is waived.
 func Verifier(v corpus.Vector, c Caches) attest.Verifier {
 	o := v.Options
-	var statuses []tdx.Status
-	for _, s := range o.Statuses {
-		statuses = append(statuses, tdx.Status(s))
-	}
 	switch v.Platform {
 	case attest.PlatformSNP:
 		return snp.New(snp.Options{
@@ -51,11 +47,21 @@ func Verifier(v corpus.Vector, c Caches) attest.Verifier {
 			Waive: waived,
 		})
 	case attest.PlatformTDX:
-		return tdx.New(tdx.Options{Cache: c.Intel, AcceptStatuses: statuses, AcceptAdvisories: o.Advisories, Waive: waived})
+		return tdx.New(tdx.Options{Cache: c.Intel, Waive: waived})
 	case attest.PlatformSGX:
-		return sgx.New(sgx.Options{Cache: c.Intel, AcceptStatuses: statuses, AcceptAdvisories: o.Advisories, Waive: waived})
+		return sgx.New(sgx.Options{Cache: c.Intel, Waive: waived})
 	case attest.PlatformNitro:
 		return nitro.New(nitro.Options{Cache: c.Nitro, Waive: waived})
 	}
 	return nil
+}
+
+// Expected is what is demanded of the vector: nothing but that its firmware
+// level is good, or excused by the vector's options.
+func Expected(v corpus.Vector) attest.Expected {
+	var exp attest.Expected
+	if o := v.Options; len(o.Statuses) > 0 {
+		exp.TCB.Accept = []attest.TCBAcceptance{{Statuses: o.Statuses, Advisories: o.Advisories}}
+	}
+	return exp
 }

@@ -46,7 +46,7 @@ type given struct {
 	evidence   []byte
 	collateral attest.Collateral
 	at         time.Time
-	floor      map[string]uint64
+	policy     attest.TCBPolicy
 	forged     bool // the verifier trusts the root of the same names
 }
 
@@ -64,7 +64,7 @@ func (w vendors) snp(edit func([]byte), more func(*given)) func() attest.Verdict
 			line.Root = w.amd.ForgedRoot
 		}
 		p := snpreport.Params{Platform: attest.PlatformSNP, Lines: []snpreport.Line{line}, RootSource: "the test", Demands: snpreport.Demands{Waive: waived}}
-		_, v := snpreport.Verify(p, attest.Evidence{MediaType: attest.MediaTypeSNP, Value: g.evidence}, g.collateral, attest.Expected{MinTCB: g.floor}, g.at)
+		_, v := snpreport.Verify(p, attest.Evidence{MediaType: attest.MediaTypeSNP, Value: g.evidence}, g.collateral, attest.Expected{TCB: g.policy}, g.at)
 		return v
 	}
 }
@@ -87,7 +87,7 @@ func (w vendors) intelOf(s dcaptest.Spec, edit func(*dcaptest.Spec), more func(*
 		if g.forged {
 			p.Root = dcap.NewRoot(&w.other.Root.PublicKey, "the test")
 		}
-		_, v := dcap.Appraise(p, attest.Evidence{MediaType: p.MediaType, Value: g.evidence}, g.collateral, g.floor, g.at).Finish(attest.Claims{})
+		_, v := dcap.Appraise(p, attest.Evidence{MediaType: p.MediaType, Value: g.evidence}, g.collateral, g.policy, g.at).Finish(attest.Claims{})
 		return v
 	}
 }
@@ -169,7 +169,7 @@ func snpEdges(w vendors) []edge {
 		{"snp, revoked intermediate", w.snp(nil, entry(2, a.List(attesttest.Revoke(0x90001)))), "revocation", attest.ReasonRevoked},
 		{"snp, no leaf", w.snp(nil, func(g *given) { g.collateral = g.collateral[1:] }), "chain", attest.ReasonChain},
 		{"snp, downgraded report", w.snp(put(0x187, 1), nil), "tcb", attest.ReasonTCBMismatch},
-		{"snp, below the floor", w.snp(nil, func(g *given) { g.floor = map[string]uint64{"microcode": 255} }), "tcb-floor", attest.ReasonTCBFloor},
+		{"snp, below the floor", w.snp(nil, func(g *given) { g.policy.Floors = []attest.TCBFloor{{Min: map[string]uint64{"microcode": 255}}} }), "tcb-floor", attest.ReasonTCBFloor},
 		{"snp, debug", w.snp(put(0x0a, 0x0b), nil), "debug", attest.ReasonDebug},
 		{"snp, migration agent", w.snp(put(0x0a, 0x07), nil), "migration", attest.ReasonMigration},
 		{"snp, asked for at VMPL 1", w.snp(put(0x30, 1), nil), "vmpl", attest.ReasonVMPL},
@@ -251,7 +251,7 @@ func intelEdges(w vendors, tee string, s dcaptest.Spec) []edge {
 		{"QE out of date", qe(7), "tcb", attest.ReasonTCBOutOfDate},
 		{"QE revoked", qe(5), "tcb", attest.ReasonTCBRevoked},
 		{"QE below every level", qe(4), "tcb", attest.ReasonTCBUnknown},
-		{"below the floor", with(func(g *given) { g.floor = map[string]uint64{"pcesvn": 12} }), "tcb-floor", attest.ReasonTCBFloor},
+		{"below the floor", with(func(g *given) { g.policy.Floors = []attest.TCBFloor{{Min: map[string]uint64{"pcesvn": 12}}} }), "tcb-floor", attest.ReasonTCBFloor},
 		{"trailing byte", make(func(s *dcaptest.Spec) { s.Trailing = []byte{1} }), "format", attest.ReasonTrailingBytes},
 		{"trailing byte after padding", make(func(s *dcaptest.Spec) { s.Trailing = append(bytes.Repeat([]byte{0}, 3000), 1) }), "format", attest.ReasonTrailingBytes},
 		{"twice", with(func(g *given) { g.evidence = append(g.evidence, g.evidence...) }), "format", attest.ReasonTrailingBytes},

@@ -78,7 +78,7 @@ func cut(v corpus.Vector) corpus.Vector {
 // fresh verifies s as it is now and gives the rows that fail and did not
 // before; nil means that the attack went unnoticed.
 func (s subject) fresh() (rows []string) {
-	claims, verdict := s.verifier.Verify(s.Evidence(), s.Collateral(), attest.Expected{}, s.At)
+	claims, verdict := s.verifier.Verify(s.Evidence(), s.Collateral(), Expected(s.Vector), s.At)
 	if claims != nil && !verdict.OK() || claims == nil && verdict.OK() || len(verdict) == 0 {
 		return []string{"claims and verdict do not agree"}
 	}

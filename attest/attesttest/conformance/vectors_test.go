@@ -19,7 +19,7 @@ func judge(t testing.TB, v corpus.Vector, c Caches) (*attest.Claims, attest.Verd
 	if verifier == nil {
 		t.Fatalf("%s: no verifier of platform %q", v.Name, v.Platform)
 	}
-	claims, verdict := verifier.Verify(v.Evidence(), v.Collateral(), attest.Expected{}, v.At)
+	claims, verdict := verifier.Verify(v.Evidence(), v.Collateral(), Expected(v), v.At)
 	if (claims != nil) != verdict.OK() || len(verdict) == 0 {
 		t.Errorf("%s: claims %v and verdict %v do not agree", v.Name, claims != nil, verdict.Err())
 	}

@@ -88,6 +88,8 @@ type Platform struct {
 	PCEID      [2]byte
 	FMSPC      [6]byte
 	PPID       [16]byte
+	// Instance is the platform instance id, 16 bytes; nil leaves it out.
+	Instance []byte
 }
 
 // Set is a signed set: the quote and all collateral.
@@ -225,6 +227,9 @@ func (v *Vendor) extension(s Spec) []byte {
 	fields := []pair{
 		{below(oidSGX, 1), p.PPID[:]}, {below(oidSGX, 2), asn1.RawValue{FullBytes: v.der(levels)}},
 		{below(oidSGX, 3), p.PCEID[:]}, {below(oidSGX, 4), p.FMSPC[:]}, {below(oidSGX, 5), asn1.Enumerated(1)},
+	}
+	if p.Instance != nil {
+		fields = append(fields, pair{below(oidSGX, 6), p.Instance})
 	}
 	return v.der(fields)
 }

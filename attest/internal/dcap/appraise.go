@@ -15,6 +15,7 @@ import (
 
 	"github.com/enarx/enarx-go/attest"
 	"github.com/enarx/enarx-go/attest/internal/fault"
+	"github.com/enarx/enarx-go/attest/internal/tcbpolicy"
 	"github.com/enarx/enarx-go/internal/claims"
 )
 
@@ -30,8 +31,6 @@ type Params struct {
 	Root Root
 	// Simulated marks a throw-away root: rows that pass read "simulated".
 	Simulated bool
-	// Policy says which TCB statuses are good.
-	Policy Policy
 	// Waive names expectations that need not be given.
 	Waive attest.Waiver
 	// Cache may be nil.
@@ -41,10 +40,11 @@ type Params struct {
 // Appraisal is one run over one quote: rows, and what they proved.
 type Appraisal struct {
 	Rows
-	p     Params
-	at    time.Time
-	quote *Quote
-	in    *inputs
+	p      Params
+	policy attest.TCBPolicy
+	at     time.Time
+	quote  *Quote
+	in     *inputs
 
 	chain    *chain    // nil until proven
 	platform *platform // from the proven PCK certificate
@@ -52,7 +52,10 @@ type Appraisal struct {
 	identity *qeIdentity
 	qeStatus Status
 	qeNotes  []string // advisories of the quoting enclave's level
-	validity []validity
+
+	status     Status // of everything together
+	advisories []string
+	validity   []validity
 
 	signatures signatures
 	quoteKey   *ecdsa.PublicKey // see attestationKey
@@ -62,11 +65,12 @@ type Appraisal struct {
 // in the TEE: who signed it, on which platform, and whether Intel still stands
 // by it. The caller adds the checks of the report's contents with the methods
 // of [Rows] and ends with [Appraisal.Finish].
-func Appraise(p Params, ev attest.Evidence, col attest.Collateral, minTCB map[string]uint64, at time.Time) *Appraisal {
-	a := &Appraisal{Rows: Rows{platform: p.Platform, waive: p.Waive, simulated: p.Simulated}, p: p, at: at}
+func Appraise(p Params, ev attest.Evidence, col attest.Collateral, policy attest.TCBPolicy, at time.Time) *Appraisal {
+	a := &Appraisal{Rows: Rows{platform: p.Platform, waive: p.Waive, simulated: p.Simulated}, p: p, policy: policy, at: at}
 	if !a.format(ev) {
 		return a
 	}
+	a.add(tcbpolicy.Check(policy)...)
 	a.in = sortInputs(a.quote, col)
 	a.checkAhead()
 	for _, o := range a.in.other {
@@ -78,7 +82,8 @@ func Appraise(p Params, ev attest.Evidence, col attest.Collateral, minTCB map[st
 	a.checkIdentity()
 	a.checkInfo()
 	a.checkDates()
-	a.checkLevel(minTCB)
+	a.checkLevel()
+	a.checkChip()
 	return a
 }
 
@@ -107,7 +112,9 @@ func (a *Appraisal) Finish(c attest.Claims) (*attest.Claims, attest.Verdict) {
 	}
 	c.Platform, c.Simulated = a.p.Platform, a.p.Simulated
 	c.TCB = a.levels()
-	c.ChipID = bytes.Clone(a.platform.ppid[:])
+	c.TCBStatus, c.Advisories = string(a.status), slices.Clone(a.advisories)
+	c.ChipID, c.PlatformInstanceID = bytes.Clone(a.platform.ppid[:]), bytes.Clone(a.platform.instance)
+	c.ValidUntil = a.firstEnd().to
 	c.Waived = a.waived
 	c.VerifiedAt = a.at
 	return claims.Mint(c), a.list

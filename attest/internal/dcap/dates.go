@@ -62,7 +62,6 @@ func (a *Appraisal) checkDates() {
 		a.Check(false, attest.ReasonUnchecked, "dates", "nothing proven that has dates", want, source, "see the rows before")
 		return
 	}
-	first := a.validity[0]
 	for _, v := range a.validity {
 		if a.at.Before(v.from) || a.at.After(v.to) {
 			why := v.ended
@@ -73,9 +72,18 @@ func (a *Appraisal) checkDates() {
 				"check this machine's clock; if it is right, get current collateral from Intel")
 			return
 		}
+	}
+	first := a.firstEnd()
+	a.Check(true, "", "dates", fmt.Sprintf("all valid; the first to end is %s at %s", first.name, stamp(first.to)), want, source, "")
+}
+
+// firstEnd is what of all that was used ends first; there is something.
+func (a *Appraisal) firstEnd() validity {
+	first := a.validity[0]
+	for _, v := range a.validity[1:] {
 		if v.to.Before(first.to) {
 			first = v
 		}
 	}
-	a.Check(true, "", "dates", fmt.Sprintf("all valid; the first to end is %s at %s", first.name, stamp(first.to)), want, source, "")
+	return first
 }

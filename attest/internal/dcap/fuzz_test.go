@@ -190,8 +190,8 @@ func FuzzAppraise(f *testing.F) {
 		}
 		for _, tee := range []TEE{SGX, TDX} {
 			p := params(tee)
-			p.Policy, p.Cache = lenient, cache
-			ok, v := appraise(p, quote, col, time.Unix(at, 0))
+			p.Cache = cache
+			ok, v := appraiseUnder(p, lenient, quote, col, time.Unix(at, 0))
 			if ok != v.OK() || len(v) == 0 {
 				t.Fatalf("claims %v, verdict %v", ok, v)
 			}

@@ -5,18 +5,20 @@ package dcap
 
 import (
 	"bytes"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/attest/internal/tcbpolicy"
 )
 
 // checkLevel judges the platform's TCB: Intel's status and the floor.
-func (a *Appraisal) checkLevel(minTCB map[string]uint64) {
+func (a *Appraisal) checkLevel() {
 	if a.info == nil || a.platform == nil {
-		a.Check(false, attest.ReasonUnchecked, "tcb", "no TCB info to compare with", a.p.Policy.String(), specPCS, "see the row of the TCB info")
+		a.Check(false, attest.ReasonUnchecked, "tcb", "no TCB info to compare with", tcbpolicy.Describe(a.policy, a.at), specPCS, "see the row of the TCB info")
 		return
 	}
 	td := a.quote.TD
@@ -42,7 +44,9 @@ func (a *Appraisal) checkLevel(minTCB map[string]uint64) {
 	slices.Sort(notes)
 	notes = slices.Compact(notes)
 	a.judge(status, notes, string(status)+": "+strings.Join(seen, ", ")+advisoryText(notes))
-	a.checkFloor(minTCB)
+	a.add(tcbpolicy.Floors(a.policy, tcbpolicy.Level{
+		Check: "tcb-floor", Line: hex.EncodeToString(a.platform.fmspc[:]), Have: a.levels(), Text: levelText(a.levels()), Todo: "the host must update its firmware",
+	}, a.at)...)
 }
 
 func advisoryText(notes []string) string {
@@ -57,31 +61,24 @@ func advisoryText(notes []string) string {
 }
 
 func (a *Appraisal) judge(status Status, notes []string, seen string) {
-	reason, why := a.p.Policy.accepts(status, notes)
-	switch {
-	case reason != "":
-		a.Check(false, reason, "tcb", seen, a.p.Policy.String(), specPCS, why+"; "+remedy(status))
-	case a.identity == nil:
-		a.Check(false, attest.ReasonUnchecked, "tcb", seen, a.p.Policy.String(), specPCS, "see the row of the QE identity")
-	case status != UpToDate:
-		a.warn("tcb", seen, a.p.Policy.String(), "the policy of the relying party", remedy(status))
+	a.status, a.advisories = status, notes
+	want := tcbpolicy.Describe(a.policy, a.at)
+	x := tcbpolicy.Accepts(a.policy, string(status), notes, a.at)
+	switch ok := status == UpToDate || x.OK; {
+	case ok && a.identity == nil:
+		a.Check(false, attest.ReasonUnchecked, "tcb", seen, want, specPCS, "see the row of the QE identity")
+	case status == UpToDate:
+		a.Check(true, "", "tcb", seen, want, specPCS, "")
+	case ok:
+		a.warn("tcb", seen, x.Terms, theParty, remedy(status))
+	case !x.Ended.IsZero():
+		a.Check(false, statusReason(status), "tcb", seen, want+"; this was accepted until "+stamp(x.Ended), theParty,
+			"the window in which your policy accepted this ended at "+stamp(x.Ended)+"; "+remedy(status))
+	case x.Uncovered != nil:
+		a.Check(false, attest.ReasonAdvisory, "tcb", seen, want, theParty, "not accepted: "+strings.Join(x.Uncovered, ", ")+"; "+remedy(status))
 	default:
-		a.Check(true, "", "tcb", seen, a.p.Policy.String(), specPCS, "")
+		a.Check(false, statusReason(status), "tcb", seen, want, specPCS, "status "+string(status)+" is not accepted; "+remedy(status))
 	}
-}
-
-// String says for a row what p accepts.
-func (p Policy) String() string {
-	s := string(UpToDate)
-	for _, x := range p.Statuses {
-		if acceptable(x) && x != UpToDate {
-			s += " or " + string(x)
-		}
-	}
-	if len(p.Advisories) > 0 {
-		s += " with " + strings.Join(p.Advisories, ", ")
-	}
-	return s
 }
 
 // checkModule checks that the TDX module is one of Intel's: from version 1 on
@@ -133,22 +130,19 @@ func (a *Appraisal) levels() map[string]uint64 {
 	return m
 }
 
-// checkFloor compares the components with the floor that the relying party set.
-func (a *Appraisal) checkFloor(floor map[string]uint64) {
-	have := a.levels()
-	if floor == nil {
-		a.warn("tcb-floor", levelText(have), "no floor was given beyond Intel's own levels", theParty, "")
-		return
+// checkChip names the chip and the machine, and holds them against the list.
+func (a *Appraisal) checkChip() {
+	if a.platform == nil {
+		return // the chain has failed already
 	}
-	var low []string
-	for name, want := range floor {
-		if got, ok := have[name]; !ok || got < want {
-			low = append(low, name)
-		}
+	p := a.platform
+	name := fmt.Sprintf("PPID %x", p.ppid)
+	ids := [][]byte{p.ppid[:]}
+	if p.instance != nil {
+		name += fmt.Sprintf(", platform instance id %x", p.instance)
+		ids = append(ids, p.instance)
 	}
-	slices.Sort(low)
-	a.Check(len(low) == 0, attest.ReasonTCBFloor, "tcb-floor", levelText(have), "at least "+levelText(floor), theParty,
-		"the host must update its firmware: too low or not known is "+shown(strings.Join(low, ", ")))
+	a.add(tcbpolicy.Chips(a.policy, name, ids...))
 }
 
 // levelText leaves out components that are zero: most are.

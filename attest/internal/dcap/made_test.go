@@ -406,17 +406,21 @@ func TestMadeStatuses(t *testing.T) {
 				firstLevel(m)["tcbStatus"] = string(status)
 				firstLevel(m)["advisoryIDs"] = []string{"INTEL-SA-00009"}
 			}
-			for _, policy := range []Policy{{}, {[]Status{status}, nil}, {[]Status{status}, []string{"INTEL-SA-00009"}}} {
+			for _, policy := range []attest.TCBPolicy{{}, accept([]Status{status}), accept([]Status{status}, "INTEL-SA-00009")} {
 				set := v.Make(s)
 				p := params(map[bool]TEE{true: SGX, false: TDX}[s.SGX])
-				p.Root, p.Policy = NewRoot(&v.Root.PublicKey, "the test"), policy
-				ok, verdict := appraise(p, set.Quote, set.Collateral, dcaptest.Made)
-				want := status == UpToDate || status != Revoked && len(policy.Advisories) == 1
+				p.Root = NewRoot(&v.Root.PublicKey, "the test")
+				ok, verdict := appraiseUnder(p, policy, set.Quote, set.Collateral, dcaptest.Made)
+				full := len(policy.Accept) == 1 && len(policy.Accept[0].Advisories) == 1
+				want, fails := status == UpToDate || status != Revoked && full, "tcb"
 				reason := statusReason(status)
-				if len(policy.Statuses) == 1 && status != Revoked {
+				switch {
+				case len(policy.Accept) == 1 && status == Revoked: // never acceptable: the policy itself is wrong
+					reason, fails = attest.ReasonPolicy, "tcb-policy tcb"
+				case len(policy.Accept) == 1:
 					reason = attest.ReasonAdvisory
 				}
-				if ok != want || !ok && (failures(verdict) != "tcb" || verdict.Reason() != reason) || !strings.HasPrefix(row(verdict, "tcb").Seen, string(status)+":") {
+				if ok != want || !ok && (failures(verdict) != fails || verdict.Reason() != reason) || !strings.HasPrefix(row(verdict, "tcb").Seen, string(status)+":") {
 					t.Errorf("%s, %s, policy %v: accepted %v, expected %v: %v", name, status, policy, ok, want, row(verdict, "tcb"))
 				}
 			}
@@ -506,7 +510,11 @@ func TestMadeFloor(t *testing.T) {
 			{map[string]uint64{name: n}, attest.Pass}, {map[string]uint64{name: n + 1}, attest.Fail},
 			{map[string]uint64{name + "x": 0}, attest.Fail}, {map[string]uint64{}, attest.Pass}, {nil, attest.Warn},
 		} {
-			c, verdict := Appraise(p, attest.Evidence{MediaType: p.MediaType, Value: set.Quote}, set.Collateral, x.floor, dcaptest.Made).Finish(attest.Claims{})
+			var policy attest.TCBPolicy
+			if x.floor != nil {
+				policy.Floors = []attest.TCBFloor{{Line: "B0C06F000000", Min: x.floor}}
+			}
+			c, verdict := Appraise(p, attest.Evidence{MediaType: p.MediaType, Value: set.Quote}, set.Collateral, policy, dcaptest.Made).Finish(attest.Claims{})
 			if got := row(verdict, "tcb-floor").Outcome; got != x.want || (c != nil) == (got == attest.Fail) {
 				t.Errorf("floor %v: %s, expected %s", x.floor, got, x.want)
 			}

@@ -19,6 +19,8 @@ const (
 	sgxTCB   = 2
 	sgxPCEID = 3
 	sgxFMSPC = 4
+	// Of the platform CA only: section 1.3.5, "Platform Instance ID".
+	sgxInstance = 6
 
 	tcbPCESVN = 17 // 1 to 16 are the components
 	tcbCPUSVN = 18
@@ -31,6 +33,7 @@ type platform struct {
 	pceSVN     uint16
 	pceID      [2]byte
 	fmspc      [6]byte
+	instance   []byte // platform instance id, 16 bytes, or nil
 }
 
 type attribute struct {
@@ -62,6 +65,12 @@ func parsePlatform(c *x509.Certificate) (*platform, error) {
 			return nil, fmt.Errorf("PCK certificate: %s is no octet string of %d bytes", f.name, len(f.to))
 		}
 		copy(f.to, v.Bytes)
+	}
+	if v, ok := fields[sgxInstance]; ok {
+		if v.Class != asn1.ClassUniversal || v.Tag != asn1.TagOctetString || v.IsCompound || len(v.Bytes) != 16 {
+			return nil, fmt.Errorf("PCK certificate: platform instance id is no octet string of 16 bytes")
+		}
+		p.instance = v.Bytes
 	}
 	if err := p.parseTCB(fields[sgxTCB].FullBytes); err != nil {
 		return nil, fmt.Errorf("PCK certificate: TCB: %w", err)

@@ -45,11 +45,22 @@ func (r *Rows) Check(ok bool, why attest.Reason, check, seen, expected, source, 
 	return ok
 }
 
+// add takes rows that were made without the platform.
+func (r *Rows) add(rows ...attest.Row) {
+	for _, row := range rows {
+		row.Check = r.platform + "." + row.Check
+		if r.simulated && row.Outcome == attest.Pass {
+			row.Outcome = attest.Simulated
+		}
+		r.list = append(r.list, row)
+	}
+}
+
 // NotChecked names something that nobody demanded, with what the evidence says
 // of it, so that the verdict is silent about nothing.
 func (r *Rows) NotChecked(check, seen string) {
 	r.list = append(r.list, attest.Row{
-		Check: r.platform + "." + check, Seen: seen, Expected: "not demanded", Source: theParty, Outcome: attest.Skipped,
+		Check: r.platform + "." + check, Seen: seen, Expected: "nothing was demanded", Source: theParty, Outcome: attest.Skipped,
 	})
 }
 

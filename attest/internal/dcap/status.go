@@ -3,11 +3,7 @@
 
 package dcap
 
-import (
-	"slices"
-
-	"github.com/enarx/enarx-go/attest"
-)
+import "github.com/enarx/enarx-go/attest"
 
 // Status is what Intel says about a TCB level, in Intel's words (PCS API,
 // "TCB info"; TDX adds the two that advise to relaunch).
@@ -41,11 +37,6 @@ func levelStatus(s Status) bool {
 // which have no configuration.
 func partStatus(s Status) bool { return s == UpToDate || s == OutOfDate || s == Revoked }
 
-// acceptable says whether anybody may accept s by naming it.
-func acceptable(s Status) bool {
-	return levelStatus(s) && s != Revoked || s == TDRelaunchAdvised || s == TDRelaunchAdvisedConfigurationNeeded
-}
-
 // configurationNeeded says whether s asks for a change of configuration.
 func configurationNeeded(s Status) bool {
 	switch s {
@@ -71,35 +62,6 @@ func converge(platform, part Status) Status {
 		return OutOfDateConfigurationNeeded
 	}
 	return platform
-}
-
-// Policy says which statuses count as good. The zero Policy takes UpToDate
-// alone.
-type Policy struct {
-	// Statuses are accepted besides UpToDate, with a warning. Revoked and
-	// NotSupported are never accepted.
-	Statuses []Status
-	// Advisories are the Intel security advisories (such as INTEL-SA-00615)
-	// that may apply to a platform of an accepted status. One that is not
-	// named here refuses it, so that tomorrow's is not accepted today.
-	Advisories []string
-}
-
-// accepts gives no reason if p takes a platform of status s, and otherwise why
-// not, for programs and for people.
-func (p Policy) accepts(s Status, advisories []string) (attest.Reason, string) {
-	if s == UpToDate {
-		return "", ""
-	}
-	if !acceptable(s) || !slices.Contains(p.Statuses, s) {
-		return statusReason(s), "status " + string(s) + " is not accepted"
-	}
-	for _, a := range advisories {
-		if !slices.Contains(p.Advisories, a) {
-			return attest.ReasonAdvisory, "advisory " + shown(a) + " is not accepted"
-		}
-	}
-	return "", ""
 }
 
 // statusReason is the reason of a platform that is refused for its status.
@@ -131,7 +93,7 @@ func remedy(s Status) string {
 	case ConfigurationNeeded:
 		return "the host must change its BIOS settings as the advisories say"
 	case SWHardeningNeeded, ConfigurationAndSWHardeningNeeded:
-		return "the advisories need mitigations in software or settings; if your Keep has them, name the status and the advisories"
+		return "the advisories need mitigations in software or settings; if your Keep has them, accept status and advisories by name in your policy"
 	case TDRelaunchAdvised, TDRelaunchAdvisedConfigurationNeeded:
 		return "the host has updated its TDX module; start the Keep anew"
 	case Revoked:

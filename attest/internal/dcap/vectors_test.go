@@ -106,13 +106,26 @@ func params(tee TEE) Params {
 // appraise runs the core alone. Claims of it say nothing about what runs in
 // the TEE: that is for the public verifiers.
 func appraise(p Params, quote []byte, col attest.Collateral, at time.Time) (bool, attest.Verdict) {
-	c, v := Appraise(p, attest.Evidence{MediaType: p.MediaType, Value: quote}, col, nil, at).Finish(attest.Claims{})
+	return appraiseUnder(p, attest.TCBPolicy{}, quote, col, at)
+}
+
+func appraiseUnder(p Params, policy attest.TCBPolicy, quote []byte, col attest.Collateral, at time.Time) (bool, attest.Verdict) {
+	c, v := Appraise(p, attest.Evidence{MediaType: p.MediaType, Value: quote}, col, policy, at).Finish(attest.Claims{})
 	for _, r := range v { // cheap enough for every call; verdicttest says what is wrong
 		if (r.Outcome == attest.Fail) != (r.Reason != "") {
 			return c != nil, append(v, attest.Row{Check: "test.reason", Seen: "row " + r.Check + " for " + string(r.Reason), Outcome: attest.Fail, Reason: "test"})
 		}
 	}
 	return c != nil, v
+}
+
+// accept is a policy with one acceptance that has no end.
+func accept(statuses []Status, advisories ...string) attest.TCBPolicy {
+	a := attest.TCBAcceptance{Advisories: advisories}
+	for _, s := range statuses {
+		a.Statuses = append(a.Statuses, string(s))
+	}
+	return attest.TCBPolicy{Accept: []attest.TCBAcceptance{a}}
 }
 
 // failures are the names of the failed rows, without the platform.
@@ -258,30 +271,29 @@ func sorted(list string) string {
 	return strings.Join(names, ", ")
 }
 
-// What the policy of Options would have to name, and that nothing less does.
+// What a policy would have to name, and that nothing less does.
 func TestRealHardwareAcceptedByName(t *testing.T) {
 	phala := []string{"INTEL-SA-00289", "INTEL-SA-00615"}
 	for name, x := range map[string]struct {
 		r      string
-		policy Policy
+		policy attest.TCBPolicy
 		want   bool
 	}{
-		"relaunch":                    {"tdx/v5-90c06f-relaunch", Policy{[]Status{TDRelaunchAdvised}, []string{"INTEL-SA-01036", "INTEL-SA-01099"}}, true},
-		"another status":              {"tdx/v5-90c06f-relaunch", Policy{Statuses: []Status{OutOfDate, SWHardeningNeeded}}, false},
-		"below every level":           {"tdx/v5-90c06f-servicetd", Policy{Statuses: []Status{NotSupported, Revoked}}, false},
-		"status and advisories":       {"sgx/v3-00a067-phala", Policy{[]Status{ConfigurationAndSWHardeningNeeded}, phala}, true},
-		"status without advisories":   {"sgx/v3-00a067-phala", Policy{Statuses: []Status{ConfigurationAndSWHardeningNeeded}}, false},
-		"one advisory is missing":     {"sgx/v3-00a067-phala", Policy{[]Status{ConfigurationAndSWHardeningNeeded}, phala[:1]}, false},
-		"advisories without a status": {"sgx/v3-00a067-phala", Policy{Advisories: phala}, false},
-		"trailing text stays refused": {"tdx/v4-50806f-trailing", Policy{Statuses: []Status{NotSupported, OutOfDate}}, false},
+		"relaunch":                    {"tdx/v5-90c06f-relaunch", accept([]Status{TDRelaunchAdvised}, "INTEL-SA-01036", "INTEL-SA-01099"), true},
+		"another status":              {"tdx/v5-90c06f-relaunch", accept([]Status{OutOfDate, SWHardeningNeeded}), false},
+		"below every level":           {"tdx/v5-90c06f-servicetd", accept([]Status{NotSupported, Revoked}), false},
+		"status and advisories":       {"sgx/v3-00a067-phala", accept([]Status{ConfigurationAndSWHardeningNeeded}, phala...), true},
+		"status without advisories":   {"sgx/v3-00a067-phala", accept([]Status{ConfigurationAndSWHardeningNeeded}), false},
+		"one advisory is missing":     {"sgx/v3-00a067-phala", accept([]Status{ConfigurationAndSWHardeningNeeded}, phala[:1]...), false},
+		"advisories without a status": {"sgx/v3-00a067-phala", accept(nil, phala...), false},
+		"trailing text stays refused": {"tdx/v4-50806f-trailing", accept([]Status{NotSupported, OutOfDate}), false},
 	} {
 		for _, r := range reals {
 			if r.name != x.r {
 				continue
 			}
 			p, quote, col, at := r.load(t)
-			p.Policy = x.policy
-			ok, v := appraise(p, quote, col, at)
+			ok, v := appraiseUnder(p, x.policy, quote, col, at)
 			if ok != x.want {
 				t.Errorf("%s: accepted %v, expected %v: %v", name, ok, x.want, v.Err())
 			}

@@ -94,8 +94,25 @@ func (v *verification) dates(chain ...*x509.Certificate) {
 				"valid at "+stamp(v.at), source, todo)
 			return
 		}
+		v.rests(shown(c.Subject.CommonName), c.NotAfter)
 	}
+	v.datesRow = len(v.rows)
 	v.row(true, "", "dates", "all certificates valid", "valid at "+stamp(v.at), source, "")
+}
+
+// rests remembers that the verification rests on something that ends.
+func (v *verification) rests(name string, end time.Time) {
+	if v.until.IsZero() || end.Before(v.until) {
+		v.until, v.ends = end, name
+	}
+}
+
+// firstEnd says in the row of the dates what ends first, so that it can be
+// replaced before it does.
+func (v *verification) firstEnd() {
+	if v.datesRow > 0 {
+		v.rows[v.datesRow].Seen += fmt.Sprintf("; the first to end is %s at %s", v.ends, stamp(v.until))
+	}
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/attest/internal/tcbpolicy"
 )
 
 // Demands are what a relying party asks for beyond what every verification
@@ -22,12 +23,10 @@ type Demands struct {
 	Features         Feature
 	MinABI           [2]uint8 // major, minor
 	MinGuestSVN      uint32
-	Chips            [][64]byte
 	Providers        []string
 	IDKeys           [][48]byte
 	AuthorKeys       [][48]byte
 	Mitigations      uint64
-	Floors           map[string]map[string]uint64 // by product line
 	AcceptMissingCRL bool
 	Waive            attest.Waiver
 }
@@ -187,8 +186,9 @@ func (v *verification) chip() {
 		v.row(!masked && r.ChipID == v.end.chipID, attest.ReasonKey, "chip", id, hex.EncodeToString(v.end.chipID[:]),
 			"the VCEK's certificate", "the certificate is of another machine, or the host masks its chip; get this machine's certificate")
 	}
-	v.demand(d.Chips != nil, !masked && slices.Contains(d.Chips, r.ChipID), attest.ReasonChip, "chip-list", id, oneOf(len(d.Chips), "chips"),
-		"this machine is not among those you accept")
+	if row := tcbpolicy.Chips(v.exp.TCB, id, r.ChipID[:]); row.Outcome != attest.Skipped || !v.p.Simulated {
+		v.add(row)
+	}
 	provider := v.end.provider
 	if provider == "" {
 		provider = "none: a VCEK names no provider"
@@ -210,52 +210,28 @@ func (v *verification) level() {
 	} else {
 		v.row(got == want, attest.ReasonTCBMismatch, "tcb", got.String(), want.String(), source, "get the certificate for the reported firmware level")
 	}
-	v.floor(want)
+	v.floors(want)
 }
 
-// floor compares the endorsed level, and the level at which the guest was
+// floors compares the endorsed level, and the level at which the guest was
 // launched, with the lowest accepted ones: firmware can be updated below a
 // running guest, which then has seen the old one.
-func (v *verification) floor(have TCB) {
-	floor, ok := v.exp.MinTCB, true
-	if v.p.Demands.Floors != nil {
-		var line map[string]uint64
-		line, ok = v.p.Demands.Floors[v.line.Name]
-		floor = higher(floor, line)
-	}
-	if !ok {
-		v.row(false, attest.ReasonTCBFloor, "tcb-floor", have.String(), "a floor for "+v.line.Name, relying, "add this product line to the floors if you accept it")
+func (v *verification) floors(have TCB) {
+	v.add(tcbpolicy.Floors(v.exp.TCB, tcbpolicy.Level{
+		Check: "tcb-floor", Line: v.line.Name, Have: have.Map(), Text: have.String(), Todo: "the host must update its firmware",
+	}, v.at)...)
+	if len(v.exp.TCB.Floors) == 0 {
 		return
 	}
-	if len(floor) == 0 {
-		v.note(attest.Warn, "tcb-floor", have.String(), "no floor was given", relying)
-		return
-	}
-	low := have.belowFloor(floor)
-	v.row(len(low) == 0, attest.ReasonTCBFloor, "tcb-floor", have.String(), "at least "+levelText(floor), relying,
-		"the host must update its firmware: too low is "+fmt.Sprint(low))
 	launch, err := v.report.LaunchTCB.decode(have.hasFMC)
 	if err != nil {
-		v.row(false, attest.ReasonFormat, "tcb-launch", err.Error(), "at least "+levelText(floor), relying, "the evidence is damaged or forged")
+		v.row(false, attest.ReasonFormat, "tcb-launch", err.Error(), "a level", specABI, "the evidence is damaged or forged")
 		return
 	}
-	low = launch.belowFloor(floor)
-	v.row(len(low) == 0, attest.ReasonTCBFloor, "tcb-launch", launch.String(), "at least "+levelText(floor), relying,
-		"the host has updated its firmware below the running Keep; start the Keep anew: too low was "+fmt.Sprint(low))
-}
-
-// higher merges two floors; nil is none.
-func higher(a, b map[string]uint64) map[string]uint64 {
-	if a == nil && b == nil {
-		return nil
-	}
-	m := make(map[string]uint64, len(a)+len(b))
-	for _, floor := range []map[string]uint64{a, b} {
-		for name, n := range floor {
-			m[name] = max(m[name], n)
-		}
-	}
-	return m
+	v.add(tcbpolicy.Floors(v.exp.TCB, tcbpolicy.Level{
+		Check: "tcb-launch", Line: v.line.Name, Have: launch.Map(), Text: launch.String(),
+		Todo: "the host must update its firmware; if it has since, start the Keep anew",
+	}, v.at)...)
 }
 
 // waived says whether an expectation is missing and waived; if so it makes the

@@ -149,8 +149,10 @@ func (v *verification) revocation() {
 		switch {
 		case issuer != v.line.Root:
 		case currentAt(l, v.at):
-			current = l
-		default:
+			if current == nil || l.NextUpdate.After(current.NextUpdate) {
+				current = l
+			}
+		case stale == nil || l.NextUpdate.After(stale.NextUpdate):
 			stale = l
 		}
 	}
@@ -195,6 +197,7 @@ func (v *verification) listAge(current, stale, others *x509.RevocationList, want
 	}
 	switch {
 	case current != nil:
+		v.rests("the revocation list of "+shown(source), current.NextUpdate)
 		v.row(true, "", "revocation", listText(current)+", names nothing of this chain", want, source, "")
 	case v.p.Demands.AcceptMissingCRL && v.caBuiltIn && len(v.cas) == 0:
 		v.note(attest.Warn, "revocation", seen+"; accepted because the relying party said so", want, source)

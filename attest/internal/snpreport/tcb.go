@@ -5,9 +5,7 @@ package snpreport
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
-	"strings"
 )
 
 // TCBBytes is a TCB_VERSION as it stands in a report, 8 bytes. What the bytes
@@ -50,7 +48,7 @@ func (t TCB) Map() map[string]uint64 {
 	return m
 }
 
-// String words the level as levelText does.
+// String words the level as tcbpolicy.Text does.
 func (t TCB) String() string {
 	b := make([]byte, 0, 64)
 	add := func(name string, n uint8) {
@@ -67,31 +65,4 @@ func (t TCB) String() string {
 	add("snp", t.SNP)
 	add("tee", t.TEE)
 	return string(b)
-}
-
-// levelText words a level with its components in a fixed order.
-func levelText(m map[string]uint64) string {
-	names := make([]string, 0, len(m))
-	for n := range m {
-		names = append(names, n)
-	}
-	slices.Sort(names)
-	for i, n := range names {
-		names[i] = fmt.Sprintf("%s %d", n, m[n])
-	}
-	return strings.Join(names, ", ")
-}
-
-// belowFloor names the components of t that are lower than floor asks for, or
-// that t does not have at all.
-func (t TCB) belowFloor(floor map[string]uint64) []string {
-	have := t.Map()
-	var low []string
-	for name, want := range floor {
-		if got, ok := have[name]; !ok || got < want {
-			low = append(low, name)
-		}
-	}
-	slices.Sort(low)
-	return low
 }

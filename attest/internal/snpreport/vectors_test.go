@@ -104,7 +104,7 @@ func (r real) inputs(t testing.TB) (Params, attest.Evidence, attest.Collateral, 
 			{MediaType: attest.MediaTypeCertificate, Value: root.Raw},
 		},
 		attest.Expected{
-			ReportData: parsed.ReportData, HostData: hostData, MinTCB: map[string]uint64{"snp": 1},
+			ReportData: parsed.ReportData, HostData: hostData, TCB: attest.TCBPolicy{Floors: []attest.TCBFloor{{Min: map[string]uint64{"snp": 1}}}},
 			Measurements: []attest.ReferenceValue{{Platform: "snp", Measurement: parsed.Measurement[:]}},
 		}
 }

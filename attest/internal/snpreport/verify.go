@@ -12,6 +12,7 @@ import (
 
 	"github.com/enarx/enarx-go/attest"
 	"github.com/enarx/enarx-go/attest/internal/fault"
+	"github.com/enarx/enarx-go/attest/internal/tcbpolicy"
 	"github.com/enarx/enarx-go/internal/claims"
 )
 
@@ -56,6 +57,11 @@ type verification struct {
 
 	signatures signatures
 	waivers    []string
+	// until is the first end of what the verification rests on, ends its
+	// name, and datesRow the row that says both.
+	until    time.Time
+	ends     string
+	datesRow int
 }
 
 // Verify checks the report in ev with the certificates in col, all of it
@@ -70,6 +76,7 @@ func Verify(p Params, ev attest.Evidence, col attest.Collateral, exp attest.Expe
 	if !v.format(ev) {
 		return nil, v.rows
 	}
+	v.add(tcbpolicy.Check(exp.TCB)...)
 	v.chain()
 	v.signature()
 	v.product()
@@ -80,6 +87,7 @@ func Verify(p Params, ev attest.Evidence, col attest.Collateral, exp attest.Expe
 	v.policy()
 	v.identity()
 	v.bound()
+	v.firstEnd()
 	if !v.rows.OK() || v.leaf == nil || v.end == nil {
 		return nil, v.rows
 	}
@@ -93,9 +101,21 @@ func Verify(p Params, ev attest.Evidence, col attest.Collateral, exp attest.Expe
 		ChipID:      v.report.chip(),
 		Debug:       v.report.Policy.Debug(),
 		VMPL:        v.report.VMPL,
+		ValidUntil:  v.until,
 		Waived:      v.waivers,
 		VerifiedAt:  at,
 	}), v.rows
+}
+
+// add takes rows that were made without the platform.
+func (v *verification) add(rows ...attest.Row) {
+	for _, r := range rows {
+		r.Check = v.p.Platform + "." + r.Check
+		if v.p.Simulated && r.Outcome == attest.Pass {
+			r.Outcome = attest.Simulated
+		}
+		v.rows = append(v.rows, r)
+	}
 }
 
 // row adds one row. why and todo are shown only if the check failed.
