@@ -16,6 +16,7 @@ import (
 	"github.com/enarx/enarx-go/attest"
 	"github.com/enarx/enarx-go/attest/internal/derform"
 	"github.com/enarx/enarx-go/attest/internal/fault"
+	"github.com/enarx/enarx-go/attest/internal/parallel"
 )
 
 // parseCert reads one certificate of the form that all of AWS's have.
@@ -80,9 +81,9 @@ func critical(c *x509.Certificate, oid asn1.ObjectIdentifier) bool {
 	return slices.ContainsFunc(c.Extensions, func(e extension) bool { return e.Critical && e.Id.Equal(oid) })
 }
 
-// link proves the document's chain: root, intermediates, and last the
-// certificate that signs the document.
-func (d *Document) link(root *x509.Certificate, cache *Cache) ([]*x509.Certificate, error) {
+// readChain reads the document's chain, root first and the document's own
+// certificate last, and checks all of it but the signatures.
+func (d *Document) readChain(root *x509.Certificate) ([]*x509.Certificate, error) {
 	if root == nil {
 		return nil, fault.New(attest.ReasonRoot, "no root was given")
 	}
@@ -99,7 +100,7 @@ func (d *Document) link(root *x509.Certificate, cache *Cache) ([]*x509.Certifica
 			err = checkAuthority(c, len(d.CABundle)-2-i)
 		}
 		if err == nil {
-			err = checkIssued(c, chain[i], cache)
+			err = checkIssuer(c, chain[i])
 		}
 		if err != nil {
 			return nil, fmt.Errorf("certificate %d of the bundle: %w", i+1, err)
@@ -111,12 +112,37 @@ func (d *Document) link(root *x509.Certificate, cache *Cache) ([]*x509.Certifica
 		err = fmt.Errorf("%s is an authority, or may not sign", shown(leaf.Subject.CommonName))
 	}
 	if err == nil {
-		err = checkIssued(leaf, chain[len(chain)-1], cache)
+		err = checkIssuer(leaf, chain[len(chain)-1])
 	}
 	if err != nil {
 		return nil, fmt.Errorf("certificate of the document: %w", err)
 	}
 	return append(chain, leaf), nil
+}
+
+// checkSignatures checks the signatures of the chain, the root's own aside,
+// and the document's by the last of it. None needs another's result, so they
+// are computed at the same time; the document's counts only if the chain's do.
+func (d *Document) checkSignatures(chain []*x509.Certificate, cache *Cache) (ofChain, ofDocument error) {
+	errs := make([]error, len(chain))
+	tasks := make([]func(), 0, len(chain))
+	leaf := chain[len(chain)-1]
+	tasks = append(tasks, func() {
+		key, _ := leaf.PublicKey.(*ecdsa.PublicKey)
+		errs[0] = d.CheckSignature(key)
+	})
+	for i, c := range chain[1:] {
+		tasks = append(tasks, func() {
+			errs[i+1] = cache.check(chain[i], c.Raw, func() error { return c.CheckSignatureFrom(chain[i]) })
+		})
+	}
+	parallel.Do(tasks)
+	for i, err := range errs[1:] {
+		if err != nil {
+			return fault.New(attest.ReasonSignature, "signature of %s on %s: %w", shown(chain[i].Subject.CommonName), shown(chain[i+1].Subject.CommonName), err), nil
+		}
+	}
+	return nil, errs[0]
 }
 
 // impostor tells, for people, a stranger from somebody with the root's name.
@@ -128,14 +154,11 @@ func impostor(der []byte, root *x509.Certificate) string {
 	return ", though it has the root's name"
 }
 
-// checkIssued says whether parent issued and signed c. That parent is an
+// checkIssuer says whether c names parent as its issuer. That parent is an
 // authority has been checked.
-func checkIssued(c, parent *x509.Certificate, cache *Cache) error {
+func checkIssuer(c, parent *x509.Certificate) error {
 	if !bytes.Equal(c.RawIssuer, parent.RawSubject) {
 		return fmt.Errorf("%s was issued by %s, not by %s", shown(c.Subject.CommonName), shown(c.Issuer.CommonName), shown(parent.Subject.CommonName))
-	}
-	if err := cache.check(parent, c.Raw, func() error { return c.CheckSignatureFrom(parent) }); err != nil {
-		return fault.New(attest.ReasonSignature, "signature of %s on %s: %w", shown(parent.Subject.CommonName), shown(c.Subject.CommonName), err)
 	}
 	return nil
 }

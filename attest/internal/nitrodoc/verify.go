@@ -5,7 +5,6 @@ package nitrodoc
 
 import (
 	"bytes"
-	"crypto/ecdsa"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -59,6 +58,7 @@ type verification struct {
 
 	doc     *Document
 	chain   []*x509.Certificate // root first, the document's last; nil until proven
+	signed  error               // of the document's signature by the last, once chain is proven
 	lists   []*list
 	listErr error
 	measure [48]byte
@@ -152,7 +152,10 @@ func (v *verification) format(ev attest.Evidence) bool {
 
 func (v *verification) checkChain() {
 	const want = "the document's certificate, signed by the bundle's last, and so on up to the root"
-	chain, err := v.doc.link(v.p.Root, v.p.Cache)
+	chain, err := v.doc.readChain(v.p.Root)
+	if err == nil {
+		err, v.signed = v.doc.checkSignatures(chain, v.p.Cache)
+	}
 	if err != nil {
 		v.row(false, fault.Reason(err, attest.ReasonChain), "chain", err.Error(), want, v.p.RootSource,
 			"the evidence is damaged, forged, or of a partition of AWS with another root; do not use this Keep")
@@ -196,9 +199,8 @@ func (v *verification) signature() {
 		v.row(false, attest.ReasonUnchecked, "signature", "no proven certificate to check it with", want, source, "see the row of the chain")
 		return
 	}
-	key, _ := v.leaf().PublicKey.(*ecdsa.PublicKey)
-	if err := v.doc.CheckSignature(key); err != nil {
-		v.row(false, attest.ReasonSignature, "signature", err.Error(), want, source, forged)
+	if v.signed != nil {
+		v.row(false, attest.ReasonSignature, "signature", v.signed.Error(), want, source, forged)
 		return
 	}
 	v.row(true, "", "signature", "good", want, source, "")
