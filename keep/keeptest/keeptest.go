@@ -91,6 +91,8 @@ func Authority(t testing.TB) *simhw.Authority {
 // Config says how to start a Keep. The zero value is platform sim.
 type Config struct {
 	Platform string
+	// Format is the shape of the evidence of platform sim; "" means snp.
+	Format string
 	// Handler, if not nil, wraps the honest host's handler.
 	Handler func(sallyport.Handler) sallyport.Handler
 	// Relay is completed with the hardware and host data.
@@ -147,12 +149,14 @@ func (b *Buffer) String() string {
 }
 
 type hardware struct {
-	a *simhw.Authority
-	m [48]byte
+	a      *simhw.Authority
+	format string
+	m      [48]byte
 }
 
 func (h hardware) Quote(reportData [64]byte, hostData [32]byte) ([]byte, error) {
-	return h.a.Report(reportData, h.m, hostData)
+	ev, err := h.a.Evidence(h.format, simhw.Spec{ReportData: reportData, Measurement: h.m, HostData: hostData}, time.Now())
+	return ev.Value, err
 }
 
 // Start starts a Keep; it is killed and checked to be gone when the test ends.
@@ -160,6 +164,9 @@ func Start(t testing.TB, cfg Config) *Keep {
 	t.Helper()
 	if cfg.Platform == "" {
 		cfg.Platform = attest.PlatformSim
+	}
+	if cfg.Format == "" {
+		cfg.Format = attest.PlatformSNP
 	}
 	bin := Binary(t)
 	elf, err := os.ReadFile(bin)
@@ -179,7 +186,7 @@ func Start(t testing.TB, cfg Config) *Keep {
 	rc := cfg.Relay
 	rc.HostData = start.Digest()
 	if cfg.Platform == attest.PlatformSim {
-		rc.Hardware = hardware{Authority(t), sim.Measurement(k.ELF)}
+		rc.Hardware = hardware{Authority(t), cfg.Format, sim.Measurement(k.ELF)}
 	}
 	rc.Spool = func(b []byte) error {
 		k.mu.Lock()
@@ -233,8 +240,12 @@ func Start(t testing.TB, cfg Config) *Keep {
 		t.Fatalf("start configuration: %v; the keep said: %s", err, k.Stderr)
 	}
 	if cfg.Platform == attest.PlatformSim {
+		collateral, err := Authority(t).Collateral(cfg.Format)
+		if err != nil {
+			t.Fatal(err)
+		}
 		var hints []sallyport.Hint
-		for _, c := range Authority(t).Chain() {
+		for _, c := range collateral {
 			hints = append(hints, sallyport.Hint(c))
 		}
 		if err := k.Host.SendHints(ctx, hints); err != nil {
