@@ -60,8 +60,10 @@ func TrustStatement(platform string, claims *Claims, un *Unattested, v Verdict) 
 		return confidentialVM(platform, v)
 	case platform == PlatformNitro:
 		return nitroEnclave(v)
+	case platform == PlatformSGX:
+		return enclave(v)
 	}
-	// sgx and vtpm get their own statements with their verifiers.
+	// vtpm gets its own statement with its verifier.
 	return unattested("no statement exists for platform "+platform, false)
 }
 
@@ -131,6 +133,21 @@ func nitroEnclave(v Verdict) []Layer {
 		{LayerHostKernel, StandExcluded, by(v, "chain", "dates", "signature", "time", "debug"), "the parent instance; on the hypervisor's word it cannot read the Keep's memory, and debugging is off"},
 		{LayerKeepKernel, StandVerified, by(v, "signature", "measurement"), "part of the launch measurement of an accepted release, on the hypervisor's word"},
 		{LayerRuntime, StandVerified, by(v, "signature", "measurement", "host-data", "report-data"), "part of the launch measurement of an accepted release, on the hypervisor's word, and bound to this connection"},
+		{LayerWorkload, StandAssumed, "none", "your own; sent to this Keep alone, after the checks above"},
+	})
+}
+
+// enclave is the statement for a process of which the CPU encrypts the memory.
+// It is one process: what stands between workload and the power to prove is the
+// engine's sandbox alone.
+func enclave(v Verdict) []Layer {
+	return onlyChecked([]Layer{
+		{LayerCPU, StandVerified, by(v, "chain", "dates", "signature", "revocation"), "genuine, by the vendor's signature up to its root"},
+		{LayerFirmware, StandVerified, by(v, "tcb", "tcb-floor"), "at a level the vendor has certified and not below the floor"},
+		{LayerHypervisor, StandExcluded, by(v, "debug", "attributes"), "cannot read the enclave's memory, and debugging is off"},
+		{LayerHostKernel, StandExcluded, by(v, "debug", "attributes"), "cannot read the enclave's memory; it serves its system calls, and sees timing, sizes in classes and dialled addresses"},
+		{LayerKeepKernel, StandVerified, by(v, "measurement"), "there is none: a library inside the measured enclave stands in for it"},
+		{LayerRuntime, StandVerified, by(v, "measurement", "kss", "host-data", "report-data"), "part of the measurement of an accepted release, and bound to this connection; in one process with the workload, which only the engine's sandbox keeps from the Keep's power to prove"},
 		{LayerWorkload, StandAssumed, "none", "your own; sent to this Keep alone, after the checks above"},
 	})
 }

@@ -29,8 +29,8 @@
 // enclave whose signer is known and whose measurement is not, waive the
 // measurement and demand the signer.
 //
-// Rows that read "skipped" name what nobody demanded: MRSIGNER without Options,
-// MISCSELECT, XFRM, ISVEXTPRODID, ISVFAMILYID and CONFIGSVN.
+// Rows that read "skipped" name what nobody demanded; each can be demanded with
+// [Options]: MRSIGNER, MISCSELECT, XFRM, ISVEXTPRODID, ISVFAMILYID and CONFIGSVN.
 //
 // # Collateral
 //
@@ -40,8 +40,9 @@
 // of version 2 or 3), and certificates one by one ([attest.MediaTypeCertificate])
 // or as chains in PEM ([attest.MediaTypePEMChain]): the TCB signer's always, the
 // PCK's if the quote does not carry them (certification data of types 1 to 3 and
-// 7). Every certificate must lead to Intel's root; two different lists of one
-// issuer, TCB infos or identities are refused.
+// 7). Every certificate must lead to Intel's root; of several
+// lists of one issuer every one revokes, and of several TCB infos or identities
+// the valid one of the highest evaluation counts.
 //
 // # Components of the TCB
 //

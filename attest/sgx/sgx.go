@@ -5,7 +5,6 @@ package sgx
 
 import (
 	"bytes"
-	"encoding/hex"
 	"fmt"
 	"time"
 
@@ -19,27 +18,6 @@ type Cache = dcap.Cache
 
 // NewCache makes a cache of at most entries signatures (64 bytes each).
 func NewCache(entries int) *Cache { return dcap.NewCache(entries) }
-
-// Signer is who must have signed the enclave, beside its measurement.
-type Signer struct {
-	// MRSigner is SHA-256 of the modulus of the enclave's signing key.
-	MRSigner [32]byte
-	// ProductID is the ISVPRODID that the signer gave to the enclave.
-	ProductID uint16
-	// MinSVN is the lowest accepted ISVSVN.
-	MinSVN uint16
-}
-
-// Options weaken, tighten or speed up the verifier. The zero Options waive and
-// remember nothing.
-type Options struct {
-	// Signer, if not nil, is demanded beside the measurement.
-	Signer *Signer
-	// Waive names expectations that need not be given; see [attest.Waiver].
-	Waive attest.Waiver
-	// Cache may be nil.
-	Cache *Cache
-}
 
 // Attribute flags of an enclave (Intel SDM volume 3D, "ATTRIBUTES").
 const (
@@ -55,8 +33,8 @@ const (
 )
 
 type verifier struct {
-	params dcap.Params
-	signer *Signer
+	params  dcap.Params
+	demands Options
 }
 
 // New makes the verifier of platform sgx. Its root is Intel's and cannot be
@@ -64,7 +42,7 @@ type verifier struct {
 func New(o Options) attest.Verifier { return newVerifier(o, dcap.IntelRoot()) }
 
 func newVerifier(o Options, root dcap.Root) verifier {
-	v := verifier{params: dcap.Params{
+	return verifier{demands: o.clone(), params: dcap.Params{
 		Platform:  attest.PlatformSGX,
 		TEE:       dcap.SGX,
 		MediaType: attest.MediaTypeSGX,
@@ -72,11 +50,6 @@ func newVerifier(o Options, root dcap.Root) verifier {
 		Waive:     o.Waive,
 		Cache:     o.Cache,
 	}}
-	if o.Signer != nil {
-		s := *o.Signer
-		v.signer = &s
-	}
-	return v
 }
 
 func (verifier) Platform() string { return attest.PlatformSGX }
@@ -91,32 +64,18 @@ func (v verifier) Verify(ev attest.Evidence, col attest.Collateral, exp attest.E
 	}
 	e := q.Enclave
 	a.Measurement(e.MREnclave[:], "MRENCLAVE", exp.Measurements)
-	v.checkSigner(a, e)
+	v.demands.checkSigner(a, e)
 	checkAttributes(a, e)
 	waived := v.params.Waive&attest.WaiveHostData != 0 && exp.HostData == [32]byte{}
 	checkKSS(a, e, !waived)
 	a.HostData("CONFIGID", e.ConfigID[:], exp.HostData)
 	a.ReportData(e.ReportData, exp.ReportData)
-	a.NotChecked("miscselect", hex.EncodeToString(e.MiscSelect[:]))
-	a.NotChecked("xfrm", hex.EncodeToString(e.Attributes[8:]))
-	a.NotChecked("isv", fmt.Sprintf("ISVEXTPRODID %x, ISVFAMILYID %x, CONFIGSVN %d", e.ISVExtProdID, e.ISVFamilyID, e.ConfigSVN))
+	v.demands.check(a, e)
 	return a.Finish(attest.Claims{
 		Measurement: bytes.Clone(e.MREnclave[:]),
 		HostData:    bytes.Clone(e.ConfigID[:32]),
 		ReportData:  e.ReportData,
 	})
-}
-
-func (v verifier) checkSigner(a *dcap.Appraisal, e *dcap.EnclaveReport) {
-	seen := fmt.Sprintf("MRSIGNER %x, ISVPRODID %d, ISVSVN %d", e.MRSigner, e.ISVProdID, e.ISVSVN)
-	if v.signer == nil {
-		a.NotChecked("signer", seen)
-		return
-	}
-	s := v.signer
-	a.Check(e.MRSigner == s.MRSigner && e.ISVProdID == s.ProductID && e.ISVSVN >= s.MinSVN, attest.ReasonSigner, "signer", seen,
-		fmt.Sprintf("MRSIGNER %x, ISVPRODID %d, ISVSVN %d or higher", s.MRSigner, s.ProductID, s.MinSVN), "the relying party",
-		"the enclave is of another signer, product or version than you accept")
 }
 
 // checkAttributes checks how the enclave runs. That an enclave may have keys of

@@ -86,7 +86,7 @@ func TestGoodEnclave(t *testing.T) {
 			if o.Signer != nil {
 				want = attest.Pass
 			}
-			for name, outcome := range map[string]attest.Outcome{"signer": want, "miscselect": attest.Skipped, "xfrm": attest.Skipped, "isv": attest.Skipped} {
+			for name, outcome := range map[string]attest.Outcome{"signer": want, "miscselect": attest.Skipped, "xfrm": attest.Skipped, "ext-product-id": attest.Skipped, "family-id": attest.Skipped, "config-svn": attest.Skipped, "platform-config": attest.Skipped} {
 				if row(verdict, name).Outcome != outcome {
 					t.Errorf("version %d: row %s reads %q, expected %q", version, name, row(verdict, name).Outcome, outcome)
 				}
@@ -214,12 +214,105 @@ func TestSignerAlone(t *testing.T) {
 	}
 }
 
+// The statement of an enclave says what its rows have shown, and no more.
+func TestTrustStatement(t *testing.T) {
+	v := dcaptest.New(t)
+	set := v.Make(dcaptest.SGX())
+	for _, x := range []struct {
+		edit  func(*attest.Expected)
+		o     Options
+		stand map[string]attest.Standing
+	}{
+		{func(e *attest.Expected) { e.TCB = atLeast("pcesvn", 11) }, Options{}, map[string]attest.Standing{
+			attest.LayerCPU: attest.StandVerified, attest.LayerFirmware: attest.StandVerified, attest.LayerHypervisor: attest.StandExcluded,
+			attest.LayerHostKernel: attest.StandExcluded, attest.LayerKeepKernel: attest.StandVerified, attest.LayerRuntime: attest.StandVerified, attest.LayerWorkload: attest.StandAssumed,
+		}},
+		{func(*attest.Expected) {}, Options{}, map[string]attest.Standing{attest.LayerFirmware: attest.StandExposed, attest.LayerRuntime: attest.StandVerified}},
+		{func(e *attest.Expected) { e.Measurements = nil }, Options{Waive: attest.WaiveMeasurement}, map[string]attest.Standing{
+			attest.LayerKeepKernel: attest.StandExposed, attest.LayerRuntime: attest.StandExposed, attest.LayerCPU: attest.StandVerified,
+		}},
+		{func(e *attest.Expected) { e.HostData = [32]byte{} }, Options{Waive: attest.WaiveHostData}, map[string]attest.Standing{attest.LayerRuntime: attest.StandExposed}},
+		{func(e *attest.Expected) { e.ReportData[0] ^= 1 }, Options{}, map[string]attest.Standing{attest.LayerHostKernel: attest.StandExposed, attest.LayerRuntime: attest.StandExposed}},
+	} {
+		exp := expected()
+		x.edit(&exp)
+		c, verdict := under(v, x.o).Verify(evidence(set.Quote), set.Collateral, exp, dcaptest.Made)
+		for _, l := range attest.TrustStatement(attest.PlatformSGX, c, nil, verdict) {
+			if want := x.stand[l.Layer]; want != "" && l.Standing != want {
+				t.Errorf("%+v: layer %s is %s, expected %s (%s)", x.o, l.Layer, l.Standing, want, l.Words)
+			}
+		}
+	}
+}
+
+func TestDemands(t *testing.T) {
+	v := dcaptest.New(t)
+	id, other := [16]byte{1, 2, 3}, [16]byte{9}
+	mask := func(m uint64) *uint64 { return &m }
+	misc := func(m uint32) *uint32 { return &m }
+	put := func(at int, b ...byte) func([]byte) { return func(body []byte) { copy(body[at:], b) } }
+	const (
+		miscSelect, extProduct, flags, xfrm, familyID = 16, 32, 48, 56, 304
+	)
+	noKSS := func(f func([]byte)) func([]byte) {
+		return func(b []byte) {
+			f(b)
+			b[flags] = 0x05
+			clear(b[dcaptest.EnclaveConfigID : dcaptest.EnclaveConfigID+64])
+		}
+	}
+	for _, x := range []struct {
+		check, why string
+		o          Options
+		good, bad  func([]byte)
+	}{
+		{"ext-product-id", "signer", Options{ExtProductIDs: [][16]byte{other, id}}, put(extProduct, id[:]...), put(extProduct, 7)},
+		{"ext-product-id", "signer", Options{ExtProductIDs: [][16]byte{}}, nil, put(extProduct, id[:]...)},
+		{"ext-product-id", "signer", Options{ExtProductIDs: [][16]byte{id}}, nil, noKSS(put(extProduct, id[:]...))},
+		{"family-id", "signer", Options{FamilyIDs: [][16]byte{id}}, put(familyID, id[:]...), put(familyID, other[:]...)},
+		{"family-id", "signer", Options{FamilyIDs: [][16]byte{id}}, nil, noKSS(put(familyID, id[:]...))},
+		{"config-svn", "guest-policy", Options{MinConfigSVN: 5}, put(dcaptest.EnclaveSVN+2, 5), put(dcaptest.EnclaveSVN+2, 4)},
+		{"config-svn", "guest-policy", Options{MinConfigSVN: 5}, put(dcaptest.EnclaveSVN+2, 0, 1), noKSS(put(dcaptest.EnclaveSVN+2, 5))},
+		{"miscselect", "guest-policy", Options{MiscSelect: misc(1)}, put(miscSelect, 1), put(miscSelect, 3)},
+		{"miscselect", "guest-policy", Options{MiscSelect: misc(0)}, put(miscSelect, 0), put(miscSelect, 0, 0, 0, 0x80)},
+		{"xfrm", "guest-policy", Options{XFRM: mask(0xe7)}, put(xfrm, 0xe7), put(xfrm, 0xe7, 2)},
+		{"xfrm", "guest-policy", Options{XFRM: mask(3)}, put(xfrm, 3), put(xfrm, 3, 0, 0, 0, 0, 0, 0, 0x80)},
+	} {
+		for _, e := range []struct {
+			body  func([]byte)
+			fails string
+		}{{x.good, ""}, {x.bad, x.check}} {
+			if e.body == nil {
+				continue
+			}
+			s := dcaptest.SGX()
+			s.Body = e.body
+			set := v.Make(s)
+			exp := expected()
+			exp.HostData = [32]byte{}
+			x.o.Waive = attest.WaiveHostData // so that an enclave without KSS fails by its demand alone
+			_, verdict := under(v, x.o).Verify(evidence(set.Quote), set.Collateral, exp, dcaptest.Made)
+			verdicttest.Check(t, verdict)
+			if failures(verdict) != e.fails || e.fails != "" && string(verdict.Reason()) != x.why || e.fails == "" && row(verdict, x.check).Outcome != attest.Pass {
+				t.Errorf("%s %+v: failed rows %q for %q", x.check, x.o, failures(verdict), verdict.Reason())
+			}
+			// Without the demand it is named and refuses nothing.
+			_, verdict = under(v, Options{Waive: attest.WaiveHostData}).Verify(evidence(set.Quote), set.Collateral, exp, dcaptest.Made)
+			if r := row(verdict, x.check); failures(verdict) != "" || r.Outcome != attest.Skipped || r.Seen == "" {
+				t.Errorf("%s not demanded: %q, %+v", x.check, failures(verdict), r)
+			}
+		}
+	}
+}
+
 func TestOptionsAreCopied(t *testing.T) {
 	v := dcaptest.New(t)
 	set := v.Make(dcaptest.SGX())
 	s := signer
-	verifier := under(v, Options{Signer: &s, Cache: NewCache(10)})
+	xfrm, misc, ids := ^uint64(0), ^uint32(0), [][16]byte{{}}
+	verifier := under(v, Options{Signer: &s, XFRM: &xfrm, MiscSelect: &misc, ExtProductIDs: ids, FamilyIDs: ids, Cache: NewCache(10)})
 	s.ProductID++
+	xfrm, misc, ids[0] = 0, 0, [16]byte{1}
 	if c, verdict := verifier.Verify(evidence(set.Quote), set.Collateral, expected(), dcaptest.Made); c == nil {
 		t.Errorf("options changed after New: %v", verdict.Err())
 	}

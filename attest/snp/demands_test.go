@@ -64,6 +64,8 @@ func TestDemands(t *testing.T) {
 		{"author-key", Options{AuthorKeyDigests: [][48]byte{key}}, func(b []byte) { b[0x48] |= 1; copy(b[0x110:], key[:]) }, put(0x110, key[:]...), true},
 		{"guest-svn", Options{IDKeyDigests: [][48]byte{{}}, MinGuestSVN: 3}, put(4, 3), put(4, 2), true},
 		{"guest-svn", Options{MinGuestSVN: 3}, nil, put(4, 3), true},
+		{"image", Options{IDKeyDigests: [][48]byte{{}}, Images: []Image{{}, {Family: [16]byte{1}, Image: [16]byte{2}}}}, func(b []byte) { b[0x10], b[0x20] = 1, 2 }, put(0x10, 1), true},
+		{"image", Options{Images: []Image{{}}}, nil, none, true},
 		{"mitigations", Options{Mitigations: 1}, none, put(0x1f8, 0), true},
 		{"mitigations", Options{Mitigations: 2}, put(0x1f8, 2), none, true},
 		{"mitigations", Options{Mitigations: 1}, nil, func(b []byte) { b[0] = 4; clear(b[0x1f8:0x208]) }, true},
@@ -252,6 +254,40 @@ func TestValidUntil(t *testing.T) {
 		row := rowOf(v, "dates")
 		if !claims.ValidUntil.Equal(x.want) || !strings.Contains(row.Seen, x.words) || !strings.Contains(row.Seen, x.want.UTC().Format(time.RFC3339)) {
 			t.Errorf("%s: until %v, %+v", name, claims.ValidUntil, row)
+		}
+	}
+}
+
+// A report whose levels contradict each other is warned of, and what the
+// platform says of itself is named.
+func TestVersionsAndPlatform(t *testing.T) {
+	a := attesttest.AMDVendor(t, "Milan")
+	tcb := a.TCB()
+	newer, older := tcb, tcb
+	newer[7]++
+	older[6]--
+	levels := func(current, committed [8]byte) func([]byte) {
+		return func(b []byte) { copy(b[0x38:], current[:]); copy(b[0x1e0:], committed[:]); b[0x40] = 0x65 }
+	}
+	for name, x := range map[string]struct {
+		edit func([]byte)
+		want attest.Outcome
+	}{
+		"all the same":              {levels(tcb, tcb), attest.Pass},
+		"newer and not committed":   {levels(newer, tcb), attest.Pass},
+		"newer and committed":       {levels(newer, newer), attest.Pass},
+		"current below committed":   {levels(tcb, newer), attest.Warn},
+		"committed below reported":  {levels(tcb, older), attest.Warn},
+		"reserved bytes of another": {levels([8]byte{3: 1}, tcb), attest.Warn},
+	} {
+		c := a.Case("", "", false, x.edit)
+		claims, v := fake(Options{}, a, false).Verify(c.Evidence, c.Collateral, attesttest.ExpectedOf(c.Evidence.Value), c.At)
+		verdicttest.Check(t, v)
+		if claims == nil || rowOf(v, "tcb-versions").Outcome != x.want {
+			t.Errorf("%s: %+v, %v", name, rowOf(v, "tcb-versions"), v.Err())
+		}
+		if row := rowOf(v, "platform-info"); row.Outcome != attest.Skipped || row.Seen != "0x65; SMT, ECC, alias check, bit 6" {
+			t.Errorf("%s: %+v", name, row)
 		}
 	}
 }

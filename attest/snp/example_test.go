@@ -36,7 +36,7 @@ func ExampleNew() {
 		attest.Collateral{{MediaType: attest.MediaTypeCertificate, Value: files[1]}, {MediaType: attest.MediaTypeCRL, Value: files[2]}},
 		attest.Expected{
 			Measurements: []attest.ReferenceValue{{Platform: attest.PlatformSNP, Measurement: files[0][0x90:0xc0], Release: "v1", Source: "an example"}},
-			MinTCB:       map[string]uint64{"snp": 6},
+			TCB:          attest.TCBPolicy{Floors: []attest.TCBFloor{{Min: map[string]uint64{"snp": 6}}}},
 		},
 		time.Date(2025, 6, 1, 0, 0, 0, 0, time.UTC),
 	)

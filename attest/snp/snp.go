@@ -48,6 +48,9 @@ type Options struct {
 	// IDKeyDigests and AuthorKeyDigests are the accepted signers of the
 	// guest's ID block and of the key that signed it.
 	IDKeyDigests, AuthorKeyDigests [][48]byte
+	// Images are the accepted names of the guest in its ID block. Like its
+	// version they need IDKeyDigests: without, they fail.
+	Images []Image
 	// MinGuestSVN is the lowest accepted version of the guest. It comes
 	// from the ID block and so needs IDKeyDigests: without, it fails.
 	MinGuestSVN uint32
@@ -55,6 +58,10 @@ type Options struct {
 	// Waive names expectations that need not be given; see [attest.Waiver].
 	Waive attest.Waiver
 }
+
+// Image is what an ID block says it is for: FAMILY_ID and IMAGE_ID, 16 bytes
+// each of the guest's owner's choice.
+type Image = snpreport.Image
 
 // ABI is a version of AMD's SNP firmware ABI.
 type ABI struct{ Major, Minor uint8 }
@@ -139,6 +146,7 @@ func (o Options) demands() snpreport.Demands {
 		IDKeys:           slices.Clone(o.IDKeyDigests),
 		AuthorKeys:       slices.Clone(o.AuthorKeyDigests),
 		Mitigations:      o.Mitigations,
+		Images:           slices.Clone(o.Images),
 		AcceptMissingCRL: o.AcceptMissingCRL,
 		Waive:            o.Waive,
 	}

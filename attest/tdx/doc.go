@@ -27,9 +27,10 @@
 //
 // A missing expectation fails unless Options.Waive names it.
 //
-// Rows that read "skipped" name what nobody can demand yet: RTMR3, XFAM, PKS,
-// KL, MROWNER, MROWNERCONFIG and MRSEAM (the module counts by its signer and
-// its level, as Intel has it).
+// Rows that read "skipped" name what nobody demanded; each can be demanded with
+// [Options]: single registers, MRSEAM (a module counts by its signer and its
+// level, as Intel has it), MROWNER, MROWNERCONFIG, XFAM, and attributes that must
+// be off.
 //
 // # Collateral
 //
@@ -38,8 +39,9 @@
 // ([attest.MediaTypeIntelTCBInfo], [attest.MediaTypeIntelQEIdentity]), and
 // certificates one by one ([attest.MediaTypeCertificate]) or as chains in PEM
 // ([attest.MediaTypePEMChain]): the TCB signer's always, the PCK's if the quote
-// does not carry them. Every certificate must lead to Intel's root; two
-// different lists of one issuer, TCB infos or identities are refused.
+// does not carry them. Every certificate must lead to Intel's root; of
+// several lists of one issuer every one revokes, and of several TCB infos or
+// identities the valid one of the highest evaluation counts.
 //
 // A log of events ([attest.MediaTypeEventLog], [attest.MediaTypeDstackLog]) is
 // no endorsement but the guest's own account; it is replayed against RTMR0 to

@@ -8,6 +8,7 @@ import (
 	"crypto/sha512"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,15 +22,6 @@ type Cache = dcap.Cache
 
 // NewCache makes a cache of at most entries signatures (64 bytes each).
 func NewCache(entries int) *Cache { return dcap.NewCache(entries) }
-
-// Options weaken or speed up the verifier. The zero Options are the strict
-// ones, and remember nothing.
-type Options struct {
-	// Waive names expectations that need not be given; see [attest.Waiver].
-	Waive attest.Waiver
-	// Cache may be nil.
-	Cache *Cache
-}
 
 // TD attributes (Intel TDX Module ABI specification, TD_ATTRIBUTES).
 const (
@@ -64,14 +56,17 @@ func Measurement(mrtd, rtmr0, rtmr1, rtmr2 [48]byte) [48]byte {
 	return sha512.Sum384(b)
 }
 
-type verifier struct{ params dcap.Params }
+type verifier struct {
+	params  dcap.Params
+	demands Options
+}
 
 // New makes the verifier of platform tdx. Its root is Intel's and cannot be
 // changed.
 func New(o Options) attest.Verifier { return newVerifier(o, dcap.IntelRoot()) }
 
 func newVerifier(o Options, root dcap.Root) verifier {
-	return verifier{dcap.Params{
+	return verifier{demands: o.clone(), params: dcap.Params{
 		Platform:  attest.PlatformTDX,
 		TEE:       dcap.TDX,
 		MediaType: attest.MediaTypeTDX,
@@ -96,10 +91,10 @@ func (v verifier) Verify(ev attest.Evidence, col attest.Collateral, exp attest.E
 	detail := fmt.Sprintf("MRTD %x, RTMR0 %x, RTMR1 %x, RTMR2 %x", td.MRTD, td.RTMR[0], td.RTMR[1], td.RTMR[2])
 	a.Measurement(m[:], detail, exp.Measurements)
 	checkEventLogs(a, td, col)
-	checkAttributes(a, td)
+	v.demands.checkAttributes(a, td)
 	a.HostData("MRCONFIGID", td.MRConfigID[:], exp.HostData)
 	a.ReportData(td.ReportData, exp.ReportData)
-	notChecked(a, td)
+	v.demands.check(a, td)
 	return a.Finish(attest.Claims{
 		Measurement: m[:],
 		HostData:    bytes.Clone(td.MRConfigID[:32]),
@@ -108,7 +103,7 @@ func (v verifier) Verify(ev attest.Evidence, col attest.Collateral, exp attest.E
 }
 
 // checkAttributes checks what the host chose about the TD beside its contents.
-func checkAttributes(a *dcap.Appraisal, td *dcap.TDReport) {
+func (o *Options) checkAttributes(a *dcap.Appraisal, td *dcap.TDReport) {
 	const ours = "rule of this verifier"
 	attr := td.Attributes()
 	seen := "TD attributes " + hex.EncodeToString(td.TDAttributes[:]) + " (" + attributeNames(attr) + ")"
@@ -118,28 +113,17 @@ func checkAttributes(a *dcap.Appraisal, td *dcap.TDReport) {
 	if td.V15 {
 		service = "MR_SERVICETD " + hex.EncodeToString(td.MRServiceTD[:])
 	}
-	a.Check(attr&attrMigratable == 0 && td.MRServiceTD == [48]byte{}, attest.ReasonMigration, "migration", seen+", "+service,
-		"not migratable (bit 29 clear) and no service TD bound", ours, "another TD may move this Keep's memory; do not use it")
-	a.Check(attr&attrSEPTVEOff != 0, attest.ReasonGuestPolicy, "sept-ve", seen, "SEPT_VE_DISABLE (bit 28 set)", ours,
-		"the host can disturb this Keep by taking pages away; the loader must start it with sept-ve-disable")
+	known := td.MRServiceTD == [48]byte{} || slices.Contains(o.ServiceTDs, td.MRServiceTD)
+	a.Check(attr&attrMigratable == 0 && known, attest.ReasonMigration, "migration", seen+", "+service,
+		fmt.Sprintf("not migratable (bit 29 clear) and no service TD bound, or one of %d that are accepted", len(o.ServiceTDs)), ours, "another TD may move this Keep's memory; do not use it")
+	const septTodo = "the host can disturb this Keep by taking pages away; the loader must start it with sept-ve-disable"
+	if attr&attrSEPTVEOff == 0 && o.AcceptPendingVE {
+		a.Excused("sept-ve", seen, "SEPT_VE_DISABLE (bit 28 set), or accepted without", septTodo)
+	} else {
+		a.Check(attr&attrSEPTVEOff != 0, attest.ReasonGuestPolicy, "sept-ve", seen, "SEPT_VE_DISABLE (bit 28 set)", ours, septTodo)
+	}
 	a.Check(attr&^uint64(attrKnown) == 0 && attr&attrTPA == 0, attest.ReasonGuestPolicy, "attributes", seen, "only attributes that are known, and no provisioning agent", ours,
 		"this verifier does not know what the attribute allows; do not use this Keep")
-}
-
-// notChecked names the fields that nobody can demand anything of.
-func notChecked(a *dcap.Appraisal, td *dcap.TDReport) {
-	on := func(bit uint64) string {
-		if td.Attributes()&bit != 0 {
-			return "on"
-		}
-		return "off"
-	}
-	a.NotChecked("pks", on(attrPKS))
-	a.NotChecked("kl", on(attrKL))
-	a.NotChecked("xfam", hex.EncodeToString(td.XFAM[:]))
-	a.NotChecked("rtmr3", hex.EncodeToString(td.RTMR[3][:]))
-	a.NotChecked("owner", fmt.Sprintf("MROWNER %x, MROWNERCONFIG %x", td.MROwner, td.MROwnerConfig))
-	a.NotChecked("mrseam", hex.EncodeToString(td.MRSEAM[:]))
 }
 
 func attributeNames(attr uint64) string {

@@ -8,6 +8,8 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/hex"
 	"fmt"
 	"slices"
@@ -105,6 +107,9 @@ func (p *pool) add(der []byte) error {
 	return nil
 }
 
+// oidNameConstraints is RFC 5280, section 4.2.1.10.
+var oidNameConstraints = asn1.ObjectIdentifier{2, 5, 29, 30}
+
 // checkForm holds a certificate to what all of Intel's have in common.
 func checkForm(c *x509.Certificate) error {
 	key, ok := c.PublicKey.(*ecdsa.PublicKey)
@@ -115,6 +120,10 @@ func checkForm(c *x509.Certificate) error {
 		return fmt.Errorf("signature algorithm %v, expected ECDSA with SHA-256", c.SignatureAlgorithm)
 	case len(c.UnhandledCriticalExtensions) != 0:
 		return fmt.Errorf("unknown critical extension %v", c.UnhandledCriticalExtensions[0])
+	case slices.ContainsFunc(c.Extensions, func(e pkix.Extension) bool { return e.Id.Equal(oidNameConstraints) }):
+		// The standard library takes these as understood, and only its own
+		// chain building, which is not used here, holds anybody to them.
+		return fmt.Errorf("name constraints, which Intel's certificates do not have")
 	case !c.BasicConstraintsValid:
 		return fmt.Errorf("no basic constraints")
 	case c.IsCA && c.KeyUsage&(x509.KeyUsageCertSign|x509.KeyUsageCRLSign) != x509.KeyUsageCertSign|x509.KeyUsageCRLSign:

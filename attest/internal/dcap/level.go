@@ -143,6 +143,11 @@ func (a *Appraisal) checkChip() {
 		ids = append(ids, p.instance)
 	}
 	a.add(tcbpolicy.Chips(a.policy, name, ids...))
+	config := p.config
+	if config == "" {
+		config = "the PCK certificate does not say"
+	}
+	a.NotChecked("platform-config", config)
 }
 
 // levelText leaves out components that are zero: most are.

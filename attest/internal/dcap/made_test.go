@@ -156,12 +156,19 @@ func TestMadeRefused(t *testing.T) {
 		{"root's list by another root", "revocation", attest.ReasonListForeign, "root: not signed", key("root-crl", other.Root)},
 		{"root's list by the intermediate", "revocation", attest.ReasonListForeign, "root: not signed", key("root-crl", v.CA)},
 		{"intermediate's list by the root", "revocation", attest.ReasonListForeign, "not signed", key("ca-crl", v.Root)},
-		{"list of changes only", "revocation", attest.ReasonListFormat, "critical", crl("ca-crl", func(l *x509.RevocationList) {
+		{"list of changes only", "revocation", attest.ReasonListFormat, "not understood", crl("ca-crl", func(l *x509.RevocationList) {
 			l.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 27}, Critical: true, Value: []byte{2, 1, 1}}}
 		})},
-		{"entry with a critical extension", "revocation", attest.ReasonListFormat, "critical", crl("ca-crl", func(l *x509.RevocationList) {
+		{"entry with a critical extension", "revocation", attest.ReasonListFormat, "not understood", crl("ca-crl", func(l *x509.RevocationList) {
 			l.RevokedCertificateEntries = []x509.RevocationListEntry{{SerialNumber: big.NewInt(99), RevocationTime: dcaptest.Made,
 				ExtraExtensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 29}, Critical: true, Value: []byte{48, 0}}}}}
+		})},
+
+		{"list of some certificates only, not critical", "revocation", attest.ReasonListFormat, "not understood", crl("root-crl", func(l *x509.RevocationList) {
+			l.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 28}, Value: []byte{48, 0}}}
+		})},
+		{"name constraints", "chain", attest.ReasonChain, "name constraints", cert("ca", func(c *x509.Certificate) {
+			c.PermittedDNSDomainsCritical, c.PermittedDNSDomains = true, []string{"intel.com"}
 		})},
 
 		{"QE report by another PCK", "qe-signature", attest.ReasonSignature, "does not verify", key("qe", other.PCK)},

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"fmt"
+	"strings"
 )
 
 // oidSGX is the extension of a PCK certificate that names the platform and its
@@ -21,6 +22,8 @@ const (
 	sgxFMSPC = 4
 	// Of the platform CA only: section 1.3.5, "Platform Instance ID".
 	sgxInstance = 6
+	// sgxConfiguration has three flags, each its own attribute below it.
+	sgxConfiguration = 7
 
 	tcbPCESVN = 17 // 1 to 16 are the components
 	tcbCPUSVN = 18
@@ -34,6 +37,7 @@ type platform struct {
 	pceID      [2]byte
 	fmspc      [6]byte
 	instance   []byte // platform instance id, 16 bytes, or nil
+	config     string // for people; empty if the certificate does not say
 }
 
 type attribute struct {
@@ -72,10 +76,38 @@ func parsePlatform(c *x509.Certificate) (*platform, error) {
 		}
 		p.instance = v.Bytes
 	}
+	if v, ok := fields[sgxConfiguration]; ok {
+		if err := p.parseConfiguration(v.FullBytes); err != nil {
+			return nil, fmt.Errorf("PCK certificate: configuration: %w", err)
+		}
+	}
 	if err := p.parseTCB(fields[sgxTCB].FullBytes); err != nil {
 		return nil, fmt.Errorf("PCK certificate: TCB: %w", err)
 	}
 	return p, nil
+}
+
+// parseConfiguration reads how the platform was set up when it was certified.
+// Nothing is decided by it.
+func (p *platform) parseConfiguration(raw []byte) error {
+	fields, err := attributes(raw, append(oidSGX[:len(oidSGX):len(oidSGX)], sgxConfiguration))
+	if err != nil {
+		return err
+	}
+	var words []string
+	for i, name := range []string{"dynamic platform", "cached keys", "SMT"} {
+		v, ok := fields[i+1]
+		if !ok {
+			continue
+		}
+		var on bool
+		if rest, err := asn1.Unmarshal(v.FullBytes, &on); err != nil || len(rest) != 0 {
+			return fmt.Errorf("%s is no yes or no", name)
+		}
+		words = append(words, fmt.Sprintf("%s %v", name, on))
+	}
+	p.config = strings.Join(words, ", ")
+	return nil
 }
 
 func (p *platform) parseTCB(raw []byte) error {

@@ -64,6 +64,22 @@ func (r *Rows) NotChecked(check, seen string) {
 	})
 }
 
+// Demand adds the row of an optional demand: what was not demanded is named as
+// not checked.
+func (r *Rows) Demand(demanded, ok bool, why attest.Reason, check, seen, expected, todo string) {
+	if !demanded {
+		r.NotChecked(check, seen)
+		return
+	}
+	r.Check(ok, why, check, seen, expected, theParty, todo)
+}
+
+// Excused adds the row of something that the verifier refuses unless the
+// relying party has accepted it by name, as it has here.
+func (r *Rows) Excused(check, seen, expected, todo string) {
+	r.warn(check, seen, expected, theParty, todo)
+}
+
 func (r *Rows) warn(check, seen, expected, source, todo string) {
 	r.list = append(r.list, attest.Row{
 		Check: r.platform + "." + check, Seen: seen, Expected: expected, Source: source, Outcome: attest.Warn, Todo: todo,

@@ -6,7 +6,20 @@
 // elements within.
 package derform
 
-import "fmt"
+import (
+	"encoding/asn1"
+	"fmt"
+)
+
+// Narrows says whether an extension of a revocation list or of an entry in one
+// changes what the list is about: changes since another list, some certificates
+// only, entries of other issuers (RFC 5280, sections 5.2.4, 5.2.5 and 5.3.3).
+// Such a list is not the whole one, whether or not its issuer made the
+// extension critical.
+func Narrows(id asn1.ObjectIdentifier) bool {
+	const first, last = 27, 29
+	return len(id) == 4 && id[0] == 2 && id[1] == 5 && id[2] == 29 && id[3] >= first && id[3] <= last
+}
 
 // Signed says whether der is one certificate or revocation list and nothing
 // else (RFC 5280, sections 4.1 and 5.1): a sequence of what is signed, the

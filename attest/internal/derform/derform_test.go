@@ -117,3 +117,14 @@ func FuzzSigned(f *testing.F) {
 		}
 	})
 }
+
+func TestNarrows(t *testing.T) {
+	for n, want := range map[int]bool{20: false, 21: false, 27: true, 28: true, 29: true, 30: false, 35: false} {
+		if got := Narrows(asn1.ObjectIdentifier{2, 5, 29, n}); got != want {
+			t.Errorf("%d: %v", n, got)
+		}
+	}
+	if Narrows(asn1.ObjectIdentifier{2, 5, 29, 27, 1}) || Narrows(asn1.ObjectIdentifier{1, 5, 29, 27}) || Narrows(nil) {
+		t.Error("another identifier")
+	}
+}

@@ -27,9 +27,13 @@ type Demands struct {
 	IDKeys           [][48]byte
 	AuthorKeys       [][48]byte
 	Mitigations      uint64
+	Images           []Image // of the ID block
 	AcceptMissingCRL bool
 	Waive            attest.Waiver
 }
+
+// Image is what an ID block says it is for.
+type Image struct{ Family, Image [16]byte }
 
 // Feature is a property of guest policy or platform that can be demanded.
 type Feature uint32
@@ -141,12 +145,63 @@ func (v *verification) identity() {
 	expected := "at least " + number(d.MinGuestSVN) + ", under a demanded ID key"
 	v.demand(d.MinGuestSVN != 0, d.IDKeys != nil && r.GuestSVN >= d.MinGuestSVN, attest.ReasonPolicy, "guest-svn", number(r.GuestSVN), expected,
 		"use a newer guest; and demand its ID key, without which anybody can state a version")
+	v.image()
 	mit := "launch " + hexNumber(r.LaunchMit) + ", current " + hexNumber(r.CurrentMit)
 	if r.Version < 5 {
 		mit = "none in version " + number(r.Version)
 	}
 	v.demand(d.Mitigations != 0, r.LaunchMit&r.CurrentMit&d.Mitigations == d.Mitigations, attest.ReasonGuestPolicy, "mitigations", mit,
 		"all of "+hexNumber(d.Mitigations)+", since launch", "the host must update its firmware and start the Keep anew")
+}
+
+// image checks the names in the ID block; like its version they are anybody's
+// unless its key is demanded.
+func (v *verification) image() {
+	r, d := v.report, &v.p.Demands
+	v.demand(d.Images != nil, d.IDKeys != nil && slices.Contains(d.Images, Image{r.FamilyID, r.ImageID}), attest.ReasonSigner, "image",
+		"family "+hex.EncodeToString(r.FamilyID[:])+", image "+hex.EncodeToString(r.ImageID[:]), oneOf(len(d.Images), "images, under a demanded ID key"),
+		"this is not an image that you accept; and demand the ID key, without which anybody can name an image")
+}
+
+// named makes the rows of what nobody can demand and somebody may want to know.
+func (v *verification) named() {
+	if v.p.Simulated || v.end == nil {
+		return // the chain has failed already, or it is of no interest
+	}
+	r := v.report
+	v.note(attest.Skipped, "platform-info", hexNumber(r.PlatformInfo)+"; "+platformText(r.PlatformInfo), notDemanded, relying)
+	// Firmware reports at most what it has committed to, and commits to at
+	// most what it runs (document 56860, SNP_CONFIG and SNP_COMMIT).
+	fmc := v.end.tcb.hasFMC
+	reported, err1 := r.ReportedTCB.decode(fmc)
+	committed, err2 := r.CommittedTCB.decode(fmc)
+	current, err3 := r.CurrentTCB.decode(fmc)
+	seen := "reported " + reported.String() + "; committed " + committed.String() + "; current " + current.String()
+	if err1 == nil && err2 == nil && err3 == nil && reported.atMost(committed) && committed.atMost(current) {
+		v.row(true, "", "tcb-versions", seen, "reported at most committed, committed at most current", specABI, "")
+		return
+	}
+	v.note(attest.Warn, "tcb-versions", seen, "reported at most committed, committed at most current", specABI)
+}
+
+// platformText says what PLATFORM_INFO says (document 56860, table
+// "PLATFORM_INFO").
+func platformText(info uint64) string {
+	var on []string
+	names := []string{"SMT", "TSME", "ECC", "RAPL off", "ciphertext hiding", "alias check"}
+	for i := range 64 {
+		switch {
+		case info>>i&1 == 0:
+		case i < len(names):
+			on = append(on, names[i])
+		default:
+			on = append(on, fmt.Sprintf("bit %d", i))
+		}
+	}
+	if len(on) == 0 {
+		return "nothing on"
+	}
+	return strings.Join(on, ", ")
 }
 
 // product checks that certificate and report speak of one product line.

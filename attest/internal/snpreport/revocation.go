@@ -70,14 +70,14 @@ func checkList(l *x509.RevocationList, issuer *x509.Certificate, sigs *signature
 		return fault.New(attest.ReasonListForeign, "signature of %s on its list: %w", shown(issuer.Subject.CommonName), err)
 	}
 	for _, e := range l.Extensions {
-		if e.Critical {
-			return fault.New(attest.ReasonListFormat, "list with unknown critical extension %v", e.Id)
+		if e.Critical || derform.Narrows(e.Id) {
+			return fault.New(attest.ReasonListFormat, "list with extension that is not understood %v", e.Id)
 		}
 	}
 	for _, r := range l.RevokedCertificateEntries {
 		for _, e := range r.Extensions {
-			if e.Critical {
-				return fault.New(attest.ReasonListFormat, "list entry with unknown critical extension %v", e.Id)
+			if e.Critical || derform.Narrows(e.Id) {
+				return fault.New(attest.ReasonListFormat, "list entry with extension that is not understood %v", e.Id)
 			}
 		}
 	}

@@ -48,6 +48,11 @@ func (t TCB) Map() map[string]uint64 {
 	return m
 }
 
+// atMost says whether no component of t is higher than o's.
+func (t TCB) atMost(o TCB) bool {
+	return t.FMC <= o.FMC && t.Bootloader <= o.Bootloader && t.TEE <= o.TEE && t.SNP <= o.SNP && t.Microcode <= o.Microcode
+}
+
 // String words the level as tcbpolicy.Text does.
 func (t TCB) String() string {
 	b := make([]byte, 0, 64)

@@ -87,6 +87,7 @@ func Verify(p Params, ev attest.Evidence, col attest.Collateral, exp attest.Expe
 	v.policy()
 	v.identity()
 	v.bound()
+	v.named()
 	v.firstEnd()
 	if !v.rows.OK() || v.leaf == nil || v.end == nil {
 		return nil, v.rows
