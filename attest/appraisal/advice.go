@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/enarx/enarx-go/attest"
+	vendoritem "github.com/enarx/enarx-go/attest/collateral/item"
 )
 
 // Where the vendors publish what a verifier needs (AMD VCEK interface, document
@@ -45,6 +46,9 @@ var skippedTodo = map[string]string{
 // fetch says which file is missing or too old, where it is and what to do with
 // it; empty if that is not what r is about.
 func (s *selection) fetch(platform, check string, r *attest.Row) string {
+	if r.Reason == attest.ReasonChain && check == "chain" && s.key != "" {
+		return s.key
+	}
 	var files []string
 	switch r.Reason {
 	case attest.ReasonListMissing, attest.ReasonListExpired:
@@ -60,6 +64,30 @@ func (s *selection) fetch(platform, check string, r *attest.Row) string {
 		todo = "check the time asked about; if it is right, " + todo
 	}
 	return todo
+}
+
+// missingKey says where the key that signed a report of snp is to be had.
+func missingKey(report []byte) string {
+	needs, err := vendoritem.Needed(attest.Evidence{MediaType: attest.MediaTypeSNP, Value: report}, nil, vendoritem.Hint{})
+	if err != nil {
+		return "the certificate of the key that signed the report is missing: " + err.Error()
+	}
+	for _, n := range needs {
+		switch n.Any[0].Kind {
+		case vendoritem.VLEK:
+			return "the VLEK is missing: take it from the host, out of the certificate table of the extended guest request, and add it to the " +
+				"collateral (--collateral DIR); AMD's key service gives out none"
+		case vendoritem.VCEK:
+			var urls []string
+			for _, it := range n.Any {
+				if path, err := it.KDSPath(); err == nil {
+					urls = append(urls, amdKDS+path)
+				}
+			}
+			return "the VCEK is missing: get " + strings.Join(urls, " or ") + " and add it to the collateral (--collateral DIR; enarx collateral fetch does both)"
+		}
+	}
+	return ""
 }
 
 func (s *selection) lists(platform string) []string {

@@ -14,7 +14,6 @@ import (
 
 	"github.com/enarx/enarx-go/attest"
 	"github.com/enarx/enarx-go/attest/internal/dcap"
-	"github.com/enarx/enarx-go/attest/internal/nitrodoc"
 )
 
 // selection is the collateral that one piece of evidence needs, out of all that
@@ -25,6 +24,7 @@ type selection struct {
 	line    string // product line of snp, as "Milan"; empty if not known
 	fmspc   string // of tdx and sgx, 12 hexadecimal digits
 	pckCA   string // "platform" or "processor", of tdx and sgx
+	key     string // of snp, where there is no key of the report's kind: what to do about it
 	machine []byte // CHIP_ID of snp
 	// dates are when something that could be chosen begins or ends.
 	dates []time.Time
@@ -40,7 +40,7 @@ type item struct {
 }
 
 // choose picks what evidence of the platform needs. A sim Keep brings what it
-// needs, and so does Nitro: there, all counts.
+// needs: there, all counts.
 func choose(platform string, ev attest.Evidence, own []item, brought attest.Collateral, at time.Time) selection {
 	items := own
 	if len(brought) > 0 {
@@ -53,15 +53,10 @@ func choose(platform string, ev attest.Evidence, own []item, brought attest.Coll
 		picked = s.snp(ev.Value, items, at)
 	case attest.PlatformTDX, attest.PlatformSGX:
 		picked = s.intel(ev.Value, items, at)
+	case attest.PlatformNitro:
+		picked = s.nitro(ev.Value, items, at)
 	default:
 		picked = items
-		if doc, err := nitrodoc.Parse(ev.Value); platform == attest.PlatformNitro && err == nil {
-			for _, der := range append(slices.Clone(doc.CABundle), doc.Certificate) {
-				if c, err := x509.ParseCertificate(der); err == nil {
-					s.dates = append(s.dates, c.NotBefore, c.NotAfter)
-				}
-			}
-		}
 	}
 	for _, x := range picked {
 		s.col = append(s.col, x.Evidence)

@@ -32,6 +32,8 @@ func (s *selection) snp(report []byte, items []item, at time.Time) []item {
 	if ok {
 		picked = append(picked, leaf)
 		s.line = productLine(leaf.cert.Issuer.CommonName)
+	} else if len(leaves) == 0 {
+		s.key = missingKey(report)
 	}
 	ark := "ARK-" + s.line
 	// Of the relying party's own, only one that signed the key counts: in a

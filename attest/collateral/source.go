@@ -86,26 +86,16 @@ func (k *KDS) Get(ctx context.Context, it item.Item) (*Answer, error) {
 	if err := it.Valid(); err != nil {
 		return nil, err
 	}
-	path := ""
 	switch it.Kind {
-	case item.VCEK:
-		names, values, err := it.Level()
-		if err != nil {
-			return nil, err
-		}
-		q := make([]string, len(names))
-		for i, n := range names {
-			q[i] = fmt.Sprintf("%s=%02d", n, values[i])
-		}
-		path = "/vcek/v1/" + it.Line + "/" + it.Chip + "?" + strings.Join(q, "&")
-	case item.AMDChain:
-		path = "/" + it.Key + "/v1/" + it.Line + "/cert_chain"
-	case item.AMDList:
-		path = "/vcek/v1/" + it.Line + "/crl"
+	case item.VCEK, item.AMDChain, item.AMDList:
 	case item.VLEK:
 		return nil, &NotFoundError{it, fmt.Errorf("AMD's key service gives out no VLEK: the host has it; take it from the certificate table of the extended guest request and give it along with the evidence")}
 	default:
 		return nil, notServed(k, it)
+	}
+	path, err := it.KDSPath()
+	if err != nil {
+		return nil, err
 	}
 	r, err := k.Client.get(ctx, k.base()+path, nil)
 	if err != nil {

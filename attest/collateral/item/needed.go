@@ -273,6 +273,31 @@ func lineNamed(lines []snpreport.Line, name string) (string, error) {
 	return "", fmt.Errorf("product line %q is not known, expected one of %sBergamo or Siena", shown(name), known)
 }
 
+// KDSPath is where AMD's key service has an item, below the service's address:
+// path and query (document 57230).
+func (it Item) KDSPath() (string, error) {
+	if err := it.Valid(); err != nil {
+		return "", err
+	}
+	switch it.Kind {
+	case AMDChain:
+		return "/" + it.Key + "/v1/" + it.Line + "/cert_chain", nil
+	case AMDList:
+		return "/vcek/v1/" + it.Line + "/crl", nil
+	case VCEK:
+		names, values, err := it.Level()
+		if err != nil {
+			return "", err
+		}
+		q := make([]string, len(names))
+		for i, n := range names {
+			q[i] = fmt.Sprintf("%s=%02d", n, values[i])
+		}
+		return "/vcek/v1/" + it.Line + "/" + it.Chip + "?" + strings.Join(q, "&"), nil
+	}
+	return "", fmt.Errorf("AMD's key service has no items of kind %s", it.Kind)
+}
+
 // Level gives the components of a VCEK's TCB in the order and under the names
 // of AMD's key service, for [VCEK].
 func (it Item) Level() (names []string, values []uint8, err error) {

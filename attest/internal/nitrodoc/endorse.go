@@ -47,6 +47,13 @@ func (d *Document) ListPoints(root *x509.Certificate) ([]ListPoint, error) {
 	return points, nil
 }
 
+// SpeaksFor says whether a list is one that c's issuer keeps for c, by what the
+// two say of themselves. It proves nothing and is for sorting many lists.
+func SpeaksFor(der []byte, c *x509.Certificate) bool {
+	l, err := parseList(der)
+	return err == nil && l.speaksFor(c)
+}
+
 // Endorsement is a list that was followed to the root. Its dates are read and
 // not judged.
 type Endorsement struct {

@@ -74,6 +74,13 @@ func TestListsOfAChain(t *testing.T) {
 			t.Errorf("%s: until %v", x.name, e.Until)
 		}
 	}
+	elsewhere := m.List(m.Region, named("http://lists.test/other.crl")).Value
+	if !nitrodoc.SpeaksFor(root, m.Region.Cert) || !nitrodoc.SpeaksFor(region, m.Zone.Cert) {
+		t.Error("a list is not about what its issuer has signed")
+	}
+	if nitrodoc.SpeaksFor(root, m.Zone.Cert) || nitrodoc.SpeaksFor(elsewhere, m.Zone.Cert) || nitrodoc.SpeaksFor(nil, m.Zone.Cert) {
+		t.Error("a list is about what its issuer has not signed, or about another address")
+	}
 	if _, err := nitrodoc.CheckList(m.Root.Cert, [][]byte{other.Region.Cert.Raw}, region, nitrotest.RegionListURL); err == nil {
 		t.Error("an issuer under another root")
 	}
