@@ -71,7 +71,7 @@ func neededSNP(ev attest.Evidence, have attest.Collateral, h Hint) ([]Need, erro
 	switch r.SigningKey {
 	case snpreport.KeyVLEK:
 		it := Item{Kind: VLEK, TCB: level}
-		name, known := leafLine(lines, snpreport.KeyVLEK, have)
+		name, known := leafLine(lines, r, have)
 		if !known {
 			if name, err = oneLine(lines, r, h); err != nil {
 				return nil, err
@@ -84,7 +84,7 @@ func neededSNP(ev attest.Evidence, have attest.Collateral, h Hint) ([]Need, erro
 	default:
 		return nil, fmt.Errorf("the report names no signing key (%d), expected VCEK or VLEK", r.SigningKey)
 	}
-	if name, known := leafLine(lines, snpreport.KeyVCEK, have); known {
+	if name, known := leafLine(lines, r, have); known {
 		return lineNeeds(name, "vcek"), nil
 	}
 	if r.ChipID == [64]byte{} {
@@ -113,8 +113,10 @@ func lineNeeds(line, key string) []Need {
 	}
 }
 
-// leafLine is the line of a leaf of that kind in have.
-func leafLine(lines []snpreport.Line, kind uint8, have attest.Collateral) (string, bool) {
+// leafLine is the line of the key in have that signed r, by kind, level and
+// chip: the key of another machine does not spare this one's.
+func leafLine(lines []snpreport.Line, r *snpreport.Report, have attest.Collateral) (string, bool) {
+	kind := r.SigningKey
 	var others [][]byte
 	for _, e := range have {
 		if e.MediaType == attest.MediaTypeCertificate && len(others) < MaxParts {
@@ -127,7 +129,13 @@ func leafLine(lines []snpreport.Line, kind uint8, have attest.Collateral) (strin
 		if e.MediaType != attest.MediaTypeCertificate {
 			continue
 		}
-		if got, err := snpreport.CheckLeaf(lines, kind, e.Value, others); err == nil {
+		got, err := snpreport.CheckLeaf(lines, kind, e.Value, others)
+		if err != nil {
+			continue
+		}
+		level, err := r.ReportedTCB.Decode(got.TCB.HasFMC())
+		masked := r.ChipID == [64]byte{} // as with a VLEK
+		if err == nil && level == got.TCB && (masked || got.ChipID == r.ChipID) {
 			return got.Line, true
 		}
 	}

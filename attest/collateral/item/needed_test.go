@@ -137,6 +137,26 @@ func TestWhatIsAtHandIsNotNeeded(t *testing.T) {
 	if got := names(needs); err != nil || !slices.Equal(got, []string{"vcek of Milan|vcek of Genoa"}) {
 		t.Errorf("%q, %v", got, err)
 	}
+	// So does the key of another machine, and one of another level.
+	for _, other := range []string{"milan-v3-oak.vcek.der", "genoa-v5.vcek.der"} {
+		needs, err = Needed(evidence(t, amd+"milan-v2-azure.report.bin"), cert(t, amd+other), Hint{})
+		if got := names(needs); err != nil || !slices.Equal(got, []string{"vcek of Milan|vcek of Genoa"}) {
+			t.Errorf("%s: %q, %v", other, got, err)
+		}
+	}
+	newer := evidence(t, amd+"milan-v2-azure.report.bin")
+	newer.Value[0x187]++
+	needs, err = Needed(newer, cert(t, amd+"milan-v2-azure.vcek.der"), Hint{})
+	if got := names(needs); err != nil || !slices.Equal(got, []string{"vcek of Milan|vcek of Genoa"}) {
+		t.Errorf("another level: %q, %v", got, err)
+	}
+	// A masked chip id names no machine: what the host gave is what there is.
+	masked := evidence(t, amd+"milan-v2-azure.report.bin")
+	clear(masked.Value[0x1a0:0x1e0])
+	needs, err = Needed(masked, cert(t, amd+"milan-v2-azure.vcek.der"), Hint{})
+	if got, want := names(needs), amdNeeds("Milan")[1:]; err != nil || !slices.Equal(got, want) {
+		t.Errorf("masked: %q, %v, want %q", got, err, want)
+	}
 	// The hint names the line where the report does not.
 	needs, err = Needed(evidence(t, amd+"milan-v2-azure.report.bin"), nil, Hint{Line: "Milan"})
 	if got, want := names(needs), amdNeeds("Milan"); err != nil || !slices.Equal(got, want) {
