@@ -56,6 +56,10 @@ func parseHCL(b []byte) (*hcl, error) {
 		return nil, fmt.Errorf("hardware report of type %d, expected 2 (SNP) or 4 (TDX)", h.kind)
 	case h.hash < 1 || h.hash > 3:
 		return nil, fmt.Errorf("hash type %d, expected 1 to 3 (SHA-256, SHA-384, SHA-512)", h.hash)
+	case !zero(b[16:hclHeader]):
+		return nil, fmt.Errorf("status or reserved bytes of the header are not zero")
+	case u32(hclRuntime+4) != 1:
+		return nil, fmt.Errorf("runtime data of version %d, expected 1", u32(hclRuntime+4))
 	case hclRuntimeData+size > uint64(len(b)):
 		return nil, fmt.Errorf("runtime data of %d bytes end after the %d bytes of the report", size, len(b))
 	case total != hclRuntimeData+size || data != size+20:

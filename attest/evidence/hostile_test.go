@@ -221,6 +221,17 @@ func TestWrappersOfOthers(t *testing.T) {
 	if f, err := Find(bad); err == nil && f.Rows.Reason() != attest.ReasonBinding {
 		t.Errorf("changed quote: reason %q", f.Rows.Reason())
 	}
+	// A fourth element, which nobody has signed.
+	var outer asn1.RawValue
+	if _, err := asn1.Unmarshal(good, &outer); err != nil {
+		t.Fatal(err)
+	}
+	outer.FullBytes, outer.Bytes = nil, append(outer.Bytes, 5, 0)
+	if more, err := asn1.Marshal(outer); err != nil {
+		t.Fatal(err)
+	} else if f, err := Find(more); err == nil {
+		t.Errorf("a fourth element: taken as %s", f.Format)
+	}
 	for name, ext := range map[string]pkix.Extension{
 		"a report of the same machine": tagged(t, tagIntelReport, make([]byte, 1024), keyClaims(t, spki)),
 		"no claims":                    tagged(t, tagIntelQuote, quote, nil),
@@ -287,7 +298,7 @@ func TestRequestsOfOthers(t *testing.T) {
 // TestHCLIsStrict changes what stands around the report and the runtime data.
 func TestHCLIsStrict(t *testing.T) {
 	good := vector(t, "snp/genoa-v3-azure.hcl.bin")
-	for name, at := range map[string]int{"version": 4, "size": 8, "data size": 1216, "type": 1224, "hash": 1228, "runtime size": 1232, "padding": len(good) - 1} {
+	for name, at := range map[string]int{"status": 16, "reserved": 31, "data version": 1220, "version": 4, "size": 8, "data size": 1216, "type": 1224, "hash": 1228, "runtime size": 1232, "padding": len(good) - 1} {
 		for _, v := range []byte{1, 0x40, 0x80} {
 			bad := bytes.Clone(good)
 			bad[at] ^= v

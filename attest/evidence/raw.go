@@ -21,6 +21,8 @@ const (
 	formatSGX         = "sgx-quote"
 	formatTDX         = "tdx-quote"
 	formatNitro       = "nitro-document"
+
+	formatOpenEnclave = "openenclave-report"
 )
 
 // looksLikeSNP says whether b begins as an ATTESTATION_REPORT does: a version
@@ -237,7 +239,7 @@ func findOpenEnclave(b []byte, _ int) (*Found, error) {
 	if f == nil || err != nil {
 		return nil, err
 	}
-	return f.wrapped("openenclave-report", "the report, from byte 16 on"), nil
+	return f.wrapped(formatOpenEnclave, "the report, from byte 16 on"), nil
 }
 
 // moduleID is the first key of the payload of every Nitro document, as CBOR.

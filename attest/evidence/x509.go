@@ -52,6 +52,11 @@ func findDER(b []byte, depth int) (*Found, error) {
 	if len(b) < 2 || b[0] != 0x30 || len(b) > maxX509 {
 		return nil, nil
 	}
+	// What is signed, the algorithm, the signature: the standard library reads
+	// over a fourth element, which nobody would have signed.
+	if _, err := sequence(b, 3); err != nil {
+		return nil, nil
+	}
 	if c, err := x509.ParseCertificate(b); err == nil {
 		return findCertificate(c, depth)
 	}
