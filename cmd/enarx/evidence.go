@@ -39,6 +39,7 @@ type inspectedEvidence struct {
 	// Wrapper are the checks of the wrapping that need no trust.
 	Wrapper attest.Verdict  `json:"wrapper,omitempty"`
 	Items   []inspectedItem `json:"items"`
+	shown   map[string]bool // collateral among Items
 }
 
 // inspectedItem is a piece of evidence, or an entry of the collateral.
@@ -187,8 +188,17 @@ func inspectFound(found *evidence.Found) *inspectedEvidence {
 	return in
 }
 
+// addCollateral adds what is not there yet: pieces of one file share theirs.
 func (in *inspectedEvidence) addCollateral(col attest.Collateral) {
 	for _, e := range col {
+		key := e.MediaType + "\x00" + string(e.Value)
+		if in.shown[key] {
+			continue
+		}
+		if in.shown == nil {
+			in.shown = map[string]bool{}
+		}
+		in.shown[key] = true
 		it := inspectedItem{Role: "collateral"}
 		it.describe(evidence.DescribeCollateral(e))
 		in.Items = append(in.Items, it)

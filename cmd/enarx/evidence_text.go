@@ -71,6 +71,24 @@ func (it *inspectedItem) text(b *strings.Builder, width int) {
 	w.write(it.Fields, 0)
 }
 
+// explainFields says what each field of the evidence in a file means, after a
+// verdict on it. What cannot be read has been refused by then.
+func explainFields(file []byte, width int) string {
+	found, err := evidence.Find(file)
+	if err != nil {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString("\nthe fields of the evidence (they are worth what the rows above say):\n")
+	for _, p := range found.Pieces {
+		it := inspectedItem{Role: "evidence", Where: p.Where}
+		it.describe(evidence.Describe(p))
+		b.WriteString("\n")
+		it.text(&b, width)
+	}
+	return b.String()
+}
+
 // fieldWriter writes fields and their parts, each part further in.
 type fieldWriter struct {
 	b      *strings.Builder

@@ -75,7 +75,7 @@ not demand is named as not checked.
 	fs.BoolVar(&f.json, "json", false, "print the result as JSON")
 	fs.BoolVar(&f.ear, "ear", false, "print an EAT attestation result (EAR): unsigned JSON claims, or with --ear-key a token")
 	fs.StringVar(&f.earKey, "ear-key", "", "sign the attestation result with the private key in `FILE` (PKCS #8; P-256, P-384 or Ed25519)")
-	fs.BoolVar(&f.explain, "explain", false, "say for each check what it means")
+	fs.BoolVar(&f.explain, "explain", false, "say for each check, and each field of the evidence, what it means")
 	return c
 }
 
@@ -116,14 +116,14 @@ func (a *app) verify(path string, f *verifyFlags) error {
 	if err != nil {
 		return fail(exitUsage, "", err)
 	}
-	if err := a.showResult(res, f); err != nil {
+	if err := a.showResult(res, r.File, f); err != nil {
 		return err
 	}
 	a.exit = reasonCode(res.Reason)
 	return nil
 }
 
-func (a *app) showResult(res *appraisal.Result, f *verifyFlags) error {
+func (a *app) showResult(res *appraisal.Result, file []byte, f *verifyFlags) error {
 	switch {
 	case f.ear:
 		b, err := a.attestationResult(res, f)
@@ -138,7 +138,7 @@ func (a *app) showResult(res *appraisal.Result, f *verifyFlags) error {
 		}
 		return a.emit("%s", b)
 	case f.explain:
-		return a.emit("%s", res.Explain(a.ui.width))
+		return a.emit("%s%s", res.Explain(a.ui.width), explainFields(file, a.ui.width))
 	}
 	return a.emit("%s", res.Text(a.ui.width))
 }
