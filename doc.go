@@ -40,6 +40,9 @@
 //     library that needs no network; the commands do not use them yet.
 //   - attest/nitro: the verifier of AWS Nitro Enclaves and NitroTPM documents, on
 //     the word of AWS's hypervisor; policy counts it only where it is named.
+//   - attest/evidencebundle, attest/replay: evidence kept with everything that
+//     its appraisal took, and appraised again. SPEC.md has the file.
+//   - cmd/enarx-verify, web/verify: the verifier as WebAssembly, and a page of it.
 //   - internal/claims: what a verification proved. Only verifiers can make it.
 //   - policy: decides from claims. It cannot be given evidence, so a path that
 //     skips verification does not compile.
