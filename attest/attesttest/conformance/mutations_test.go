@@ -137,14 +137,22 @@ func comparable(t testing.TB, o oracle) (out []corpus.Vector) {
 	return out
 }
 
-// signedPart is what the platform's key signed of the evidence: of a report all
-// but the signature, of a quote header and body.
+// signedPart is what the platform's key signed of the evidence, or the part of
+// it that all forms have: of a report all but the signature, of a quote header
+// and body, of a document all but the signature.
 func signedPart(p corpus.Part) string {
-	size := 0x2a0
-	if p.MediaType == attest.MediaTypeTDX {
+	size := len(p.Value)
+	switch p.MediaType {
+	case attest.MediaTypeSNP:
+		size = 0x2a0
+	case attest.MediaTypeTDX:
 		size = 48 + 584
+	case attest.MediaTypeSGX:
+		size = 48 + 384
+	case attest.MediaTypeNitro:
+		size -= 96
 	}
-	return string(p.Value[:min(size, len(p.Value))])
+	return string(p.Value[:max(0, min(size, len(p.Value)))])
 }
 
 // refusal is the row of DISAGREEMENTS.md that explains why we refuse what the

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"path/filepath"
 	"testing"
 	"time"
@@ -115,8 +116,15 @@ func FuzzDocuments(f *testing.F) {
 				_, _ = level(id.Levels, 7)
 			}
 		}
-		if d, err := splitDocument(b, "tcbInfo"); err == nil && len(d.body) == 0 {
-			t.Fatal("an empty body")
+		for _, name := range []string{"tcbInfo", "enclaveIdentity"} {
+			d, err := splitDocument(b, name)
+			if err != nil {
+				continue
+			}
+			// Line ends may follow, and nothing else may be another way.
+			if again := fmt.Appendf(nil, `{"%s":%s,"signature":"%x"}`, name, d.body, d.signature); len(d.body) == 0 || !bytes.Equal(again, bytes.TrimRight(b, "\r\n")) {
+				t.Fatal("not the same bytes again")
+			}
 		}
 	})
 }
