@@ -34,7 +34,7 @@ var alone = map[string][][3]string{
 	"go-tdx-guest v0.3.1": {
 		{"debug", "", "T1"}, {"sept-ve", "", "T4"}, {"format", "trailing-bytes", "T6"}, {"format", "too-large", "T6"},
 		{"chain", "", "T5"}, {"dates", "collateral-not-yet-valid", "T7"}, {"dates", "revocation-list-not-yet-valid", "T7"},
-		{"tcb-info", "lower-case", "T9"}, {"qe-identity", "lower-case", "T9"},
+		{"revocation", "bytes after the end", "T11"}, {"tcb-info", "lower-case", "T9"}, {"qe-identity", "lower-case", "T9"},
 	},
 	"go-tdx-guest v0.3.1, quote and chain": {
 		{"format", "trailing-bytes", "T6"}, {"format", "too-large", "T6"}, {"chain", "in PEM", "T5"},
