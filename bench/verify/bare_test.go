@@ -12,9 +12,12 @@ import (
 	"crypto/x509"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"math/big"
 	"slices"
 	"testing"
+
+	"github.com/fxamacker/cbor/v2"
 
 	"github.com/enarx/enarx-go/attest"
 	"github.com/enarx/enarx-go/attest/attesttest/corpus"
@@ -134,4 +137,46 @@ func amdChain(t testing.TB, v corpus.Vector, chain []byte) func() error {
 	t.Helper()
 	leaf, ask := snpLeaf(t, v), certificates(t, chain)[0]
 	return func() error { return leaf.CheckSignatureFrom(ask) }
+}
+
+// documentChecks are the five P-384 checks of a Nitro document: its own, and
+// those of its chain below the root, which is known by its bytes.
+func documentChecks(t testing.TB, v corpus.Vector) []func() bool {
+	t.Helper()
+	var sign1 struct {
+		_                  struct{} `cbor:",toarray"`
+		Protected          []byte
+		Unprotected        cbor.RawMessage
+		Payload, Signature []byte
+	}
+	var doc struct {
+		Certificate []byte   `cbor:"certificate"`
+		CABundle    [][]byte `cbor:"cabundle"`
+	}
+	if err := errors.Join(cbor.Unmarshal(v.Parts[0].Value, &sign1), cbor.Unmarshal(sign1.Payload, &doc)); err != nil {
+		t.Fatal(err)
+	}
+	signed, err := cbor.Marshal([]any{"Signature1", sign1.Protected, []byte{}, sign1.Payload})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var chain []*x509.Certificate
+	for _, der := range append(doc.CABundle, doc.Certificate) {
+		c, err := x509.ParseCertificate(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		chain = append(chain, c)
+	}
+	digest := sha512.Sum384(signed)
+	r, s := new(big.Int).SetBytes(sign1.Signature[:48]), new(big.Int).SetBytes(sign1.Signature[48:])
+	checks := []func() bool{check{key(t, chain[len(chain)-1]), digest[:], r, s}.good}
+	for i, c := range chain[1:] {
+		k, digest := key(t, chain[i]), sha512.Sum384(c.RawTBSCertificate)
+		checks = append(checks, func() bool { return ecdsa.VerifyASN1(k, digest[:], c.Signature) })
+	}
+	if len(checks) != 5 {
+		t.Fatalf("%d checks in %s, expected 5", len(checks), v.Name)
+	}
+	return checks
 }

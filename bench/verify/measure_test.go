@@ -66,22 +66,21 @@ func inTurn(b *testing.B, ways []way) {
 		b.ReportMetric(micro(median(wall[i])), "µs/"+w.name)
 		b.ReportMetric(micro(quantile(wall[i], 0.1)), "low-µs/"+w.name)
 		b.ReportMetric(micro(median(used[i])), "cpu-µs/"+w.name)
-		objects, bytes := allocated(w.run)
+		objects, bytes := allocated(50, w.run)
 		b.ReportMetric(objects, "allocs/"+w.name)
 		b.ReportMetric(bytes, "B/"+w.name)
 	}
 }
 
 // allocated is what one run of f allocates, in objects and bytes.
-func allocated(f func()) (objects, bytes float64) {
-	const runs = 50
+func allocated(runs int, f func()) (objects, bytes float64) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	for range runs {
 		f()
 	}
 	runtime.ReadMemStats(&after)
-	return float64(after.Mallocs-before.Mallocs) / runs, float64(after.TotalAlloc-before.TotalAlloc) / runs
+	return float64(after.Mallocs-before.Mallocs) / float64(runs), float64(after.TotalAlloc-before.TotalAlloc) / float64(runs)
 }
 
 // rate reports how many runs per second all processors do of each way.

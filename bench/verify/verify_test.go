@@ -4,8 +4,10 @@
 package verify
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/enarx/enarx-go/attest"
@@ -21,6 +23,7 @@ const (
 	genoa = "genoa-v5"
 	tdxV4 = "v4-00806f-gcp-cos113"
 	sgxV3 = "v3-00a067-phala"
+	nitro = "enclave-2025-12"
 )
 
 // vector is the first one of a piece of evidence that is to be accepted.
@@ -110,11 +113,23 @@ func quoteWays(t testing.TB, name string, peer bool) []way {
 	return ways
 }
 
+func nitroWays(t testing.TB) []way {
+	v := vector(t, nitro)
+	checks := documentChecks(t, v)
+	return []way{
+		bare(t, "p384", checks[0]),
+		bare(t, "all-checks", checks...),
+		ours(t, "warm", v, conformance.NewCaches()),
+		ours(t, "cold", v, conformance.Caches{}),
+	}
+}
+
 // What is compared must say yes: each way fails the test if it does not.
 func TestEveryWayAccepts(t *testing.T) {
 	ways := append(snpWays(t, milan, "milan"), snpWays(t, genoa, "genoa")...)
 	ways = append(ways, quoteWays(t, tdxV4, true)...)
 	ways = append(ways, quoteWays(t, sgxV3, false)...)
+	ways = append(ways, nitroWays(t)...)
 	for _, w := range ways {
 		t.Run(w.name, func(*testing.T) { w.run(); w.run() })
 	}
@@ -124,6 +139,7 @@ func BenchmarkMilan(b *testing.B) { inTurn(b, snpWays(b, milan, "milan")) }
 func BenchmarkGenoa(b *testing.B) { inTurn(b, snpWays(b, genoa, "genoa")) }
 func BenchmarkTDX(b *testing.B)   { inTurn(b, quoteWays(b, tdxV4, true)) }
 func BenchmarkSGX(b *testing.B)   { inTurn(b, quoteWays(b, sgxV3, false)) }
+func BenchmarkNitro(b *testing.B) { inTurn(b, nitroWays(b)) }
 
 // many are the ways that are compared under load.
 func many(t testing.TB) []way {
@@ -137,6 +153,8 @@ func many(t testing.TB) []way {
 		theirs(t, "go-tdx-guest", goTDXGuest(t, q, true)),
 		ours(t, "sgx-warm", e, conformance.NewCaches()),
 		ours(t, "sgx-cold", e, conformance.Caches{}),
+		ours(t, "nitro-warm", vector(t, nitro), conformance.NewCaches()),
+		ours(t, "nitro-cold", vector(t, nitro), conformance.Caches{}),
 	}
 }
 
@@ -145,3 +163,46 @@ func BenchmarkRate(b *testing.B) { rate(b, many(b)) }
 
 // BenchmarkBurst is how long 64 that arrive at the same time take.
 func BenchmarkBurst(b *testing.B) { burst(b, many(b)) }
+
+// TestInvariant4HostileInputIsBounded_AllocationsFollowTheInput holds what a
+// verification allocates, good or bad, against the size of what it was given.
+// Most is spent per row and per certificate, so that small inputs have a floor.
+func TestInvariant4HostileInputIsBounded_AllocationsFollowTheInput(t *testing.T) {
+	const floor, factor = 192 << 10, 24
+	verified := 0
+	for _, v := range corpus.Vectors(t) {
+		verifier := conformance.Verifier(v, conformance.Caches{})
+		size := func(parts []corpus.Part) (n int) {
+			for _, p := range parts {
+				n += len(p.Value)
+			}
+			return n
+		}
+		hold := func(what string, v corpus.Vector) {
+			t.Helper()
+			verified++
+			_, bytes := allocated(1, func() { verifier.Verify(v.Evidence(), v.Collateral(), attest.Expected{}, v.At) })
+			if most := float64(floor + factor*size(v.Parts)); bytes > most {
+				t.Errorf("%s, %s: %.0f bytes allocated for %d, expected at most %.0f", v.Name, what, bytes, size(v.Parts), most)
+			}
+		}
+		hold("as it is", v)
+		// Every part in turn, with a long tail: what is too long is refused by
+		// its length, before anything is made of it.
+		for i := range v.Parts {
+			w := v
+			w.Parts = slices.Clone(v.Parts)
+			w.Parts[i].Value = append(bytes.Clone(v.Parts[i].Value), make([]byte, 1<<20)...)
+			hold("part "+v.Parts[i].File+" with a long tail", w)
+		}
+		// Every part many times.
+		w := v
+		for range 50 {
+			w.Parts = append(w.Parts, v.Parts[1:]...)
+		}
+		hold("all collateral 50 times", w)
+	}
+	if verified < 400 {
+		t.Fatalf("%d verifications measured", verified)
+	}
+}

@@ -8,13 +8,15 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/x509"
+	"slices"
 
 	"github.com/enarx/enarx-go/attest/internal/parallel"
 )
 
 // An appraisal without a cache checks ten signatures, which take two thirds of
 // its time. None needs another's result, so they are computed at the same time,
-// before the rows ask for them. The rows are made in their own order, by the
+// before the rows ask for them: those of certificates, and if they are good, all
+// others. The rows are made in their own order, by the
 // rules of chain, lists and documents, and do not notice.
 
 // signatures checks the signatures of one appraisal: those computed ahead, and
@@ -55,16 +57,22 @@ func (a *Appraisal) checkAhead() {
 		return // there is no chain and nothing will be asked for
 	}
 	w := &ahead{signatures: &a.signatures}
-	if key := a.attestationKey(); key != nil {
-		w.add(nil, key, formRaw, q.signed, q.signature)
-	}
 	for _, c := range in.certs.underRoot() {
 		w.add(a.p.Cache, root, formDER, c.RawTBSCertificate, c.Signature)
 	}
 	pck := in.certs.pcks[0]
-	w.add(a.p.Cache, publicKey(pck), formRaw, q.qeReport, q.qeSig)
-	for _, ca := range in.certs.issuers(pck) {
+	issuers := in.certs.issuers(pck)
+	for _, ca := range issuers {
 		w.add(a.p.Cache, publicKey(ca), formDER, pck.RawTBSCertificate, pck.Signature)
+	}
+	if !w.do() {
+		return // the chain is bad, and so nobody's key has signed the rest
+	}
+	if key := a.attestationKey(); key != nil {
+		w.add(nil, key, formRaw, q.signed, q.signature)
+	}
+	w.add(a.p.Cache, publicKey(pck), formRaw, q.qeReport, q.qeSig)
+	for _, ca := range issuers {
 		for _, l := range in.crls {
 			switch {
 			case bytes.Equal(l.RawIssuer, ca.RawIssuer):
@@ -76,13 +84,20 @@ func (a *Appraisal) checkAhead() {
 	}
 	w.addDocuments(a.p.Cache, in.certs.signers, in.identities, "enclaveIdentity")
 	w.addDocuments(a.p.Cache, in.certs.signers, in.tcbInfos, "tcbInfo")
-	parallel.Do(w.tasks)
+	w.do()
 }
 
 // ahead collects what is to be computed.
 type ahead struct {
 	*signatures
 	tasks []func()
+}
+
+// do computes what was added and says whether everything so far is good.
+func (w *ahead) do() bool {
+	parallel.Do(w.tasks)
+	w.tasks = nil
+	return !slices.ContainsFunc(w.ahead, func(c *computed) bool { return !c.good })
 }
 
 func (w *ahead) add(cache *Cache, key *ecdsa.PublicKey, f form, message, sig []byte) {
