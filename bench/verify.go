@@ -25,7 +25,7 @@ const dcapQVL = 920
 // compares with the goals.
 func (b *bench) benchVerify() error {
 	fmt.Println("verify: evidence of real hardware beside other verifiers, in one process: median wall time [lowest tenth] (median CPU time)")
-	all, err := b.verifications(fmt.Sprintf("%dx", 5*b.rounds), "Milan|Genoa|TDX|SGX")
+	all, err := b.verifications(fmt.Sprintf("%dx", 5*b.rounds), "Milan|Genoa|TDX|SGX|Nitro")
 	if err != nil {
 		return err
 	}
@@ -56,6 +56,12 @@ func (b *bench) benchVerify() error {
 	fmt.Println("  sgx, quote version 3 with collateral:")
 	m.printQuote()
 	m.goal("cold", "all-checks", 1.3, "its ten signature checks, one after the other")
+	m = all["Nitro"]
+	fmt.Println("  nitro, document of an enclave with its chain:")
+	m.print("p384", "one bare P-384 check")
+	m.print("all-checks", "its five bare checks")
+	m.print("warm", "ours, chain cached")
+	m.print("cold", "ours, nothing cached")
 	return b.verifyLoad()
 }
 
@@ -70,7 +76,7 @@ func (b *bench) verifyLoad() error {
 		return err
 	}
 	fmt.Println("  all cores, and 64 that arrive at the same time:")
-	for _, name := range []string{"snp-warm", "snp-cold", "go-sev-guest", "tdx-warm", "tdx-cold", "go-tdx-guest", "sgx-warm", "sgx-cold"} {
+	for _, name := range []string{"snp-warm", "snp-cold", "go-sev-guest", "tdx-warm", "tdx-cold", "go-tdx-guest", "sgx-warm", "sgx-cold", "nitro-warm", "nitro-cold"} {
 		fmt.Printf("    %-36s %6.0f per second; of 64: p50 %6.1f ms, p99 %6.1f ms\n", name, all["Rate"]["per-second/"+name],
 			burst["Burst"]["p50-µs/"+name]/1e3, burst["Burst"]["p99-µs/"+name]/1e3)
 	}
