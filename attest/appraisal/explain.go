@@ -78,6 +78,12 @@ var meanings = map[string]string{
 	"platform-info":     "how the machine is set up, of which some can be demanded by name",
 	"platform-config":   "how the machine was set up when Intel certified its key",
 	"collateral":        "entries of collateral that this evidence does not need",
+	"event-log":         "the log of what was loaded leads, measured step by step, to the registers that the hardware signed",
+	"time":              "the evidence's own time fits its certificate and is not in the future",
+	"module-id":         "the instance or enclave, as the platform names it",
+	"public-key":        "a key that the guest put into its evidence",
+	"self-signature":    "whoever made the request holds the key in it",
+	"not-read":          "parts of the wrapping that nothing here reads",
 	"platform":          "the platforms that count here",
 }
 
@@ -85,6 +91,9 @@ var meanings = map[string]string{
 // known. The name may have a platform and the number of a piece before it.
 func Meaning(check string) string {
 	for name := check; ; {
+		if strings.HasPrefix(name, "pcr") {
+			return "a platform configuration register: a digest of a part of what was loaded"
+		}
 		if m := meanings[name]; m != "" {
 			return m
 		}

@@ -135,7 +135,8 @@ func compare(a, b *Result) (Change, bool) {
 		}
 	}
 	for _, r := range a.Rows {
-		if r.Outcome == attest.Fail && after[key(r)] != attest.Fail && !slices.Contains(c.Mended, r.Check) {
+		again := slices.ContainsFunc(b.Rows, func(x attest.Row) bool { return x.Check == r.Check && x.Outcome == attest.Fail })
+		if r.Outcome == attest.Fail && after[key(r)] != attest.Fail && !again && !slices.Contains(c.Mended, r.Check) {
 			c.Mended = append(c.Mended, r.Check)
 		}
 	}

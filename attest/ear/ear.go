@@ -96,7 +96,7 @@ func New(res *appraisal.Result, o Options) (*Result, error) {
 		rows := append(append(attest.Verdict{}, p.Rows...), around...)
 		s := subject{
 			platform: p.Platform, simulated: p.Platform == attest.PlatformSim, accepted: rows.OK() && p.Claims.Verified(),
-			floor: len(p.Expected.TCB.Floors) > 0, rows: rows,
+			rows: rows,
 		}
 		out.Submods[name] = appraised(res, p.Platform, rows, p.Evidence, s)
 	}

@@ -163,6 +163,10 @@ func TestEmptyIsNotMissing(t *testing.T) {
 	if err != nil || p.Platforms != nil || p.TCB.Chips != nil || p.SNP.Providers != nil || p.SNP.IDKeyDigests != nil {
 		t.Errorf("%+v, %v", p, err)
 	}
+	p, err = Parse("p", []byte("version = 1\n[[tcb.floor]]\nline = \"Genoa\"\nmin = {}\n"))
+	if err != nil || len(p.Floors) != 1 || p.Floors[0].Min == nil {
+		t.Errorf("%+v, %v", p, err)
+	}
 	p, err = Parse("p", []byte("version = 1\nplatforms = []\nchips = []\n[snp]\nproviders = []\nid_keys = []\n"))
 	if err != nil || p.Platforms == nil || p.TCB.Chips == nil || p.SNP.Providers == nil || p.SNP.IDKeyDigests == nil {
 		t.Errorf("%+v, %v", p, err)

@@ -129,8 +129,8 @@ func (f *floor) rule() (r appraisal.Floor, key string, err error) {
 	default:
 		return r, "platform", errors.New("expected line (snp), or platform tdx or sgx, with or without fmspc")
 	}
-	if len(f.Min) == 0 {
-		return r, "min", errors.New("missing: a floor without components demands nothing")
+	if f.Min == nil {
+		return r, "min", errors.New("missing; an empty table, min = {}, accepts every level of the line")
 	}
 	for name := range f.Min {
 		if !known.MatchString(name) || r.Platform == attest.PlatformSGX && strings.HasPrefix(name, "tdx") {
