@@ -41,9 +41,9 @@ func vector(t testing.TB, file string) corpus.Vector {
 // ours is a way to verify v; a cache that is not zero is warm from the second
 // time on.
 func ours(t testing.TB, name string, v corpus.Vector, c conformance.Caches) way {
-	verifier, ev, col := conformance.Verifier(v, c), v.Evidence(), v.Collateral()
+	verifier, ev, col, exp := conformance.Verifier(v, c), v.Evidence(), v.Collateral(), conformance.Expected(v)
 	return way{name, func() {
-		if claims, verdict := verifier.Verify(ev, col, attest.Expected{}, v.At); claims == nil {
+		if claims, verdict := verifier.Verify(ev, col, exp, v.At); claims == nil {
 			t.Error(verdict.Err())
 		}
 	}}
@@ -181,7 +181,7 @@ func TestInvariant4HostileInputIsBounded_AllocationsFollowTheInput(t *testing.T)
 		hold := func(what string, v corpus.Vector) {
 			t.Helper()
 			verified++
-			_, bytes := allocated(1, func() { verifier.Verify(v.Evidence(), v.Collateral(), attest.Expected{}, v.At) })
+			_, bytes := allocated(1, func() { verifier.Verify(v.Evidence(), v.Collateral(), conformance.Expected(v), v.At) })
 			if most := float64(floor + factor*size(v.Parts)); bytes > most {
 				t.Errorf("%s, %s: %.0f bytes allocated for %d, expected at most %.0f", v.Name, what, bytes, size(v.Parts), most)
 			}
