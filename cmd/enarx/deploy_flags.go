@@ -29,6 +29,9 @@ type deployFlags struct {
 // source than the command line: neither the environment nor a file that came
 // with a workload can weaken a deployment (DESIGN, invariant 1).
 type trustFlags struct {
+	collateral   []string
+	policy       string
+	accepted     []string // the platforms of the policy file, once it is read
 	reference    []string
 	referenceKey []string
 	simRoot      string
@@ -37,6 +40,8 @@ type trustFlags struct {
 
 func (f *trustFlags) add(c *cobra.Command) {
 	fs := c.Flags()
+	fs.StringArrayVar(&f.collateral, "collateral", nil, "directory or file `PATH` of certificates, revocation lists and Intel's documents (repeatable)")
+	fs.StringVar(&f.policy, "policy", "", "hold the evidence against the policy in this `FILE` (TOML)")
 	fs.StringVar(&f.simRoot, "insecure-sim-root", "", "accept platform sim under the throw-away root in `FILE`; it proves nothing about the host")
 	fs.BoolVar(&f.noTEE, "insecure-no-tee", false, "accept platform process or vm, where the host sees everything")
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/attest/appraisal"
 	"github.com/enarx/enarx-go/audit"
 	"github.com/enarx/enarx-go/client"
 	"github.com/enarx/enarx-go/policy"
@@ -42,7 +43,7 @@ func (d *deployment) writeReceipt(st *client.Started) error {
 		Owner: audit.Owner{Sign: pub.Sign, Seal: pub.Seal}, Before: before, After: &after,
 		Decision: policy.Decide(d.judged.Claims, d.f.rule()), Statement: d.judged.Statement,
 	}
-	for _, c := range d.demand.Collateral {
+	for _, c := range appraisal.Choose(r.Platform, d.judged.Message.Evidence, d.demand.Collateral, d.demand.At) {
 		r.Collateral = append(r.Collateral, audit.Item{Type: c.MediaType, Value: c.Value})
 	}
 	signed, err := audit.Sign(r, d.key.Sign)
@@ -108,6 +109,8 @@ A receipt does not prove who its owner is, and its time is the owner's word.`,
 	}
 	c.Flags().StringArrayVar(&f.reference, "reference", nil, "accept only the Keep releases in this `FILE` of signed reference values (repeatable)")
 	c.Flags().StringArrayVar(&f.referenceKey, "reference-key", nil, "`FILE` of the public keys that may sign them (repeatable)")
+	c.Flags().StringArrayVar(&f.collateral, "collateral", nil, "directory or file `PATH` of certificates, revocation lists and Intel's documents, beside those in the receipt (repeatable)")
+	c.Flags().StringVar(&f.policy, "policy", "", "hold the evidence against the policy in this `FILE` (TOML)")
 	c.Flags().StringVar(&f.simRoot, "insecure-sim-root", "", "check a receipt of platform sim under the throw-away root in `FILE`")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
@@ -139,7 +142,21 @@ func (a *app) verifyReceipt(path string, f *trustFlags, asJSON bool) error {
 		return failf(exitAttest, hint, "this command has no verifier for platform %s, of which the receipt is", oneLine(r.Platform))
 	}
 	start := sallyport.StartConfig{Mode: sallyport.ModePush, Platform: r.Platform}
-	res := r.Recheck(v, start.Digest(), refs, attest.TCBPolicy{})
+	for _, c := range d.Collateral {
+		r.Collateral = append(r.Collateral, audit.Item{Type: c.MediaType, Value: c.Value})
+	}
+	res := r.Recheck(v, start.Digest(), refs, d.TCB)
+	for _, c := range []*attest.Claims{res.Before, res.After} {
+		if c == nil {
+			continue
+		}
+		if dec := policy.Decide(c, f.rule()); !dec.Allow {
+			res.Rows = append(res.Rows, attest.Row{
+				Check: "policy", Seen: strings.Join(dec.Reasons, "; "), Expected: "claims that the reader's policy accepts", Source: "the reader",
+				Outcome: attest.Fail, Reason: attest.ReasonPolicy, Todo: "do not accept this Keep, or name what may be accepted with --policy",
+			})
+		}
+	}
 	ok := res.Before != nil && res.Rows.OK()
 	info := receiptInfo{
 		OK: ok, Time: r.Time.UTC().Format(time.RFC3339), Platform: r.Platform, Bundle: r.Bundle,

@@ -5,9 +5,11 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/attest/appraisal"
 	"github.com/enarx/enarx-go/attest/sim"
 	"github.com/enarx/enarx-go/client"
 	"github.com/enarx/enarx-go/measure"
@@ -34,6 +36,15 @@ func (a *app) trust(f *trustFlags) (client.Demand, error) {
 // verifiers are those that the flags allow.
 func (a *app) verifiers(f *trustFlags) (client.Demand, error) {
 	d := client.Demand{State: attest.StateEmpty, At: time.Now(), InsecureNoTEE: f.noTEE}
+	policy, err := readPolicy(f.policy)
+	if err != nil {
+		return d, err
+	}
+	if d.Collateral, err = a.readCollateral(f.collateral); err != nil {
+		return d, err
+	}
+	f.accepted, d.TCB = policy.Platforms, policy.TCB
+	d.Verifiers = appraisal.KeepVerifiers(policy)
 	if f.simRoot == "" {
 		return d, nil
 	}
@@ -45,7 +56,8 @@ func (a *app) verifiers(f *trustFlags) (client.Demand, error) {
 	if err != nil {
 		return d, fail(exitUsage, "name the sim-root.pem of an agent's state directory", fmt.Errorf("--insecure-sim-root %s: %w", f.simRoot, err))
 	}
-	d.Verifiers = append(d.Verifiers, sim.New(root))
+	// No other verifier counts on a command that names a sim root.
+	d.Verifiers = []attest.Verifier{sim.New(root)}
 	return d, nil
 }
 
@@ -67,10 +79,14 @@ func (a *app) references(f *trustFlags, at time.Time) ([]attest.ReferenceValue, 
 	return measure.Builtin(digest, version), nil
 }
 
-// rule is what policy demands: hardware, unless a sim root was named.
+// rule is what policy demands: hardware, unless a sim root was named, and of it
+// what the policy file accepts.
 func (f *trustFlags) rule() policy.Demand {
 	if f.simRoot != "" {
 		return policy.Demand{Platforms: []string{attest.PlatformSim}, AllowSimulated: true}
+	}
+	if f.accepted != nil {
+		return policy.Demand{Platforms: slices.DeleteFunc(slices.Clone(hardware), func(p string) bool { return !slices.Contains(f.accepted, p) })}
 	}
 	return policy.Demand{}
 }
