@@ -232,3 +232,20 @@ func TestEveryDependencyHasAReason(t *testing.T) {
 		}
 	}
 }
+
+// TestNoConflictIsCommitted finds what a merge has left behind: a document with
+// both sides of a conflict still builds.
+func TestNoConflictIsCommitted(t *testing.T) {
+	for _, f := range projectFiles(t) {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		for _, mark := range []string{"\n<<<<<<< ", "\n>>>>>>> "} {
+			if bytes.Contains(b, []byte(mark)) {
+				t.Errorf("%s has %q: a merge was not finished", f, mark[1:])
+			}
+		}
+	}
+}
