@@ -35,14 +35,21 @@
 //   - attest/sim: the verifier of simulated hardware. It walks the path that a
 //     real one does, over evidence of all their shapes, and its rows never read
 //     "verified". attest/sim/simhw is the other side, the toy that signs.
-//   - attest/snp: the verifier of AMD SEV-SNP, under AMD's roots.
-//   - attest/snp, attest/tdx, attest/sgx: the verifiers of real hardware, each a
-//     library that needs no network; the commands do not use them yet.
-//   - attest/nitro: the verifier of AWS Nitro Enclaves and NitroTPM documents, on
-//     the word of AWS's hypervisor; policy counts it only where it is named.
+//   - attest/snp, attest/tdx, attest/sgx: the verifiers of AMD's and Intel's
+//     hardware, under the vendors' roots; attest/nitro: that of AWS Nitro
+//     documents, on the word of AWS's hypervisor. Each is a library of its own.
+//   - attest/evidence: finds evidence in whatever it comes wrapped in, and
+//     describes it field by field. attest/cmw is the standard wrapper.
+//   - attest/appraisal: the whole way from a file to a verdict; enarx verify, the
+//     verifier in a browser and replays are this package. attest/ear words its
+//     result for other programs.
 //   - attest/evidencebundle, attest/replay: evidence kept with everything that
 //     its appraisal took, and appraised again. SPEC.md has the file.
 //   - cmd/enarx-verify, web/verify: the verifier as WebAssembly, and a page of it.
+//   - attest/collateral: fetches and keeps what vendors publish. It alone talks
+//     to them, and nothing that it keeps is trusted for lying there.
+//   - attest/attesttest: throw-away vendors, the corpus of real vectors with the
+//     expected verdict of each, and the attacks on all verifiers.
 //   - internal/claims: what a verification proved. Only verifiers can make it.
 //   - policy: decides from claims. It cannot be given evidence, so a path that
 //     skips verification does not compile.
