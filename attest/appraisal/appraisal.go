@@ -294,6 +294,7 @@ func (r *Request) piece(p evidence.Piece) Piece {
 	claims, rows := v.Verify(p.Evidence, sel.col, exp, r.At)
 	done.Rows = append(bound, sources(rows, v.Platform(), reportSource, hostSource)...)
 	done.Rows = append(done.Rows, sel.rows(v.Platform())...)
+	done.Rows = append(done.Rows, r.Policy.demanded(v.Platform(), waive)...)
 	advise(done.Rows, v.Platform(), sel)
 	if done.Rows.OK() {
 		done.Claims = claims

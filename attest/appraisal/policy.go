@@ -25,6 +25,10 @@ type Policy struct {
 	// Platforms are the accepted platforms; nil accepts every one that has a
 	// verifier, an empty list that is not nil none.
 	Platforms []string
+	// Demand names expectations that must be given, by the relying party or by
+	// the wrapping: one that is missing refuses the evidence, in place of
+	// being named as not checked.
+	Demand attest.Waiver
 	// TCB is asked of firmware level and chip, on all platforms.
 	TCB attest.TCBPolicy
 	// Floors are asked of one platform each, beside those of TCB.
@@ -116,6 +120,46 @@ func (p *Policy) rows(platforms []string, at time.Time) attest.Verdict {
 }
 
 const thePolicy = "the policy file"
+
+// demandNames are the expectations with their names in a policy file, and how
+// to give each.
+var demandNames = []struct {
+	waiver    attest.Waiver
+	name, how string
+}{
+	{attest.WaiveMeasurement, "measurement", "--reference FILE --reference-key FILE"},
+	{attest.WaiveHostData, "host-data", "--host-data HEX"},
+	{attest.WaiveReportData, "report-data", "--report-data HEX"},
+}
+
+// demanded is the row of the expectations that the policy demands; missing are
+// those that nobody has given. There is none if it demands nothing.
+func (p *Policy) demanded(platform string, missing attest.Waiver) attest.Verdict {
+	var want, lack, how []string
+	for _, d := range demandNames {
+		if p.Demand&d.waiver != 0 {
+			want = append(want, d.name)
+			if missing&d.waiver != 0 {
+				lack, how = append(lack, d.name), append(how, d.how)
+			}
+		}
+	}
+	if len(want) == 0 {
+		return nil
+	}
+	row := attest.Row{
+		Check: platform + ".demanded", Seen: "given: " + strings.Join(want, ", "), Expected: "an expectation for " + strings.Join(want, ", "),
+		Source: thePolicy, Outcome: attest.Pass,
+	}
+	if platform == attest.PlatformSim {
+		row.Outcome = attest.Simulated
+	}
+	if len(lack) > 0 {
+		row.Seen, row.Outcome, row.Reason = "not given: "+strings.Join(lack, ", "), attest.Fail, attest.ReasonPolicy
+		row.Todo = "give what the policy demands: " + strings.Join(how, ", ")
+	}
+	return attest.Verdict{row}
+}
 
 func orNone(s []string) string {
 	if len(s) == 0 {

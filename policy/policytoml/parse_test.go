@@ -44,6 +44,9 @@ func TestExampleOfTheDocumentation(t *testing.T) {
 	if len(p.TCB.Chips) != 2 || len(p.TCB.Chips[0]) != 64 || len(p.TCB.Chips[1]) != 16 || len(p.Platforms) != 3 {
 		t.Errorf("chips %v, platforms %v", p.TCB.Chips, p.Platforms)
 	}
+	if p.Demand != attest.WaiveMeasurement|attest.WaiveReportData {
+		t.Errorf("demand %b", p.Demand)
+	}
 	if len(p.Floors) != 3 {
 		t.Fatalf("floors %+v", p.Floors)
 	}
@@ -137,6 +140,7 @@ func TestErrorsHaveLines(t *testing.T) {
 		{"version = 1\n[[tcb.accept]]\nstatus = [\"outofdate\"]\n", "p.toml:3: tcb.accept.status:"},
 		{"version = 1\n[[tcb.accept]]\nadvisories = [\"INTEL-SA-01036\"]\n", "p.toml:2: tcb.accept.status: missing"},
 		{"version = 1\n[[tcb.accept]]\nstatus = [\"OutOfDate\"]\nadvisories = [\"*\"]\n", "p.toml:4: tcb.accept.advisories:"},
+		{"version = 1\ndemand = [\"luck\"]\n", `p.toml:2: demand: "luck", expected some of measurement`},
 		{"version = 1\n[snp]\nrequire = [\"smt\", \"fast\"]\n", `p.toml:3: snp.require: "fast", expected some of alias-check`},
 		{"version = 1\n[snp]\nmin_abi = \"1\"\n", "p.toml:3: snp.min_abi:"},
 		{"version = 1\n[snp]\nvmpl = 4\n", "p.toml:3: snp.vmpl: 4"},

@@ -52,6 +52,13 @@ func (f *file) policy() (appraisal.Policy, error) {
 			}
 		}
 	}
+	for _, name := range f.Demand {
+		w := map[string]attest.Waiver{"measurement": attest.WaiveMeasurement, "host-data": attest.WaiveHostData, "report-data": attest.WaiveReportData}[name]
+		if w == 0 {
+			return p, &fault{key: "demand", err: fmt.Errorf("%q, expected some of measurement, host-data, report-data", name)}
+		}
+		p.Demand |= w
+	}
 	if f.Chips != nil {
 		p.TCB.Chips = [][]byte{}
 		for _, text := range *f.Chips {
