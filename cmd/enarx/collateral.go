@@ -45,14 +45,22 @@ func cacheFlag(c *cobra.Command, to *string) {
 	c.Flags().StringVar(to, "cache", "", "`DIR` of the cache (default: enarx/collateral below XDG_CACHE_HOME)")
 }
 
+// collateralDir is where the cache lies unless --cache says otherwise.
+func collateralDir() (string, error) {
+	base, err := os.UserCacheDir()
+	if err != nil {
+		return "", failf(exitUsage, "name a directory with --cache DIR", "finding the cache: %w", err)
+	}
+	return filepath.Join(base, "enarx", "collateral"), nil
+}
+
 // openCollateral opens the cache with the given sources.
 func (a *app) openCollateral(dir string, sources ...collateral.Source) (*collateral.Cache, error) {
 	if dir == "" {
-		base, err := os.UserCacheDir()
-		if err != nil {
-			return nil, failf(exitUsage, "name a directory with --cache DIR", "finding the cache: %w", err)
+		var err error
+		if dir, err = collateralDir(); err != nil {
+			return nil, err
 		}
-		dir = filepath.Join(base, "enarx", "collateral")
 	}
 	c, err := collateral.Open(collateral.Options{
 		Dir: dir, Sources: sources, Now: collateralNow,

@@ -19,6 +19,40 @@ import (
 // 4 KiB, a TCB info 9, an event log 60.
 const maxCollateralFile = 1 << 20
 
+// collateralFor is the collateral of --collateral or, where it was not given, of
+// the cache that enarx collateral fetch fills. Nothing is fetched.
+func (a *app) collateralFor(paths []string) (attest.Collateral, error) {
+	if len(paths) > 0 {
+		return a.readCollateral(paths)
+	}
+	dir, err := collateralDir()
+	if err != nil {
+		return nil, nil // a user without a cache directory has no cache
+	}
+	if _, err := os.Stat(dir); err != nil {
+		return nil, nil
+	}
+	cache, err := a.openCollateral(dir)
+	if err != nil {
+		return nil, err
+	}
+	entries, problems, err := cache.List()
+	if err != nil {
+		return nil, fail(exitInternal, "name what to use with --collateral PATH", fmt.Errorf("reading the collateral cache: %w", err))
+	}
+	for _, p := range problems {
+		a.ui.warningf("collateral cache: %s cannot be used: %v", oneLine(p.Name), p.Err)
+	}
+	var col attest.Collateral
+	for _, e := range entries {
+		col = append(col, e.Parts...)
+	}
+	if len(col) > appraisal.MaxCollateral {
+		return nil, failf(exitUsage, "name the directory of fewer machines with --collateral", "the collateral cache has more than %d entries", appraisal.MaxCollateral)
+	}
+	return col, nil
+}
+
 // readCollateral reads the files and directories of --collateral. What a file
 // is, its content says. In a directory, files that are no collateral are passed
 // over, since evidence may lie there too; one that was named must be.

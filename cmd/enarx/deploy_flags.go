@@ -40,7 +40,7 @@ type trustFlags struct {
 
 func (f *trustFlags) add(c *cobra.Command) {
 	fs := c.Flags()
-	fs.StringArrayVar(&f.collateral, "collateral", nil, "directory or file `PATH` of certificates, revocation lists and Intel's documents (repeatable)")
+	fs.StringArrayVar(&f.collateral, "collateral", nil, "directory or file `PATH` of certificates, revocation lists and Intel's documents, in place of the collateral cache (repeatable)")
 	fs.StringVar(&f.policy, "policy", "", "hold the evidence against the policy in this `FILE` (TOML)")
 	fs.StringVar(&f.simRoot, "insecure-sim-root", "", "accept platform sim under the throw-away root in `FILE`; it proves nothing about the host")
 	fs.BoolVar(&f.noTEE, "insecure-no-tee", false, "accept platform process or vm, where the host sees everything")

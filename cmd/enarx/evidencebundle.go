@@ -120,7 +120,7 @@ func (a *app) source(f *verifyFlags) (replay.Source, error) {
 		}
 	}
 	src.At = src.At.UTC().Truncate(time.Second)
-	if src.Collateral, err = a.readCollateral(f.collateral); err != nil {
+	if src.Collateral, err = a.collateralFor(f.collateral); err != nil {
 		return src, err
 	}
 	if f.policy != "" {

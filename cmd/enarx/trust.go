@@ -40,7 +40,7 @@ func (a *app) verifiers(f *trustFlags) (client.Demand, error) {
 	if err != nil {
 		return d, err
 	}
-	if d.Collateral, err = a.readCollateral(f.collateral); err != nil {
+	if d.Collateral, err = a.collateralFor(f.collateral); err != nil {
 		return d, err
 	}
 	f.accepted, d.TCB = policy.Platforms, policy.TCB

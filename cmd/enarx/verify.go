@@ -48,9 +48,10 @@ on which machine and firmware level, what runs there and whom it was made for. T
 format is recognised by its content. No network is used.
 
 Certificates, revocation lists and Intel's signed documents come from the file itself
-and from --collateral. What you demand is checked: measurements with --reference, the
-binding with --report-data and --host-data, everything else with --policy. What you do
-not demand is named as not checked.
+and from --collateral, or without it from the cache that enarx collateral fetch fills.
+What you demand is checked: measurements with --reference, the binding with
+--report-data and --host-data, everything else with --policy. What you do not demand is
+named as not checked; a policy can say what must be given.
 
 ` + verifyExitHelp(),
 		Example: `  enarx verify --collateral saved/ report.bin
@@ -96,7 +97,7 @@ func oneOf(c *cobra.Command, names ...string) error {
 // addCommon adds the flags that a forecast has as well.
 func (f *verifyFlags) addCommon(c *cobra.Command) {
 	fs := c.Flags()
-	fs.StringArrayVar(&f.collateral, "collateral", nil, "directory or file `PATH` of certificates, revocation lists and Intel's documents (repeatable)")
+	fs.StringArrayVar(&f.collateral, "collateral", nil, "directory or file `PATH` of certificates, revocation lists and Intel's documents, in place of the collateral cache (repeatable)")
 	fs.StringVar(&f.policy, "policy", "", "hold the evidence against the policy in this `FILE` (TOML)")
 	fs.StringVar(&f.simRoot, "insecure-sim-root", "", "take the evidence as a sim Keep's, under the throw-away root in `FILE`; it proves nothing")
 }
@@ -176,7 +177,7 @@ func (a *app) request(f *verifyFlags) (appraisal.Request, error) {
 			return r, err
 		}
 	}
-	if r.Collateral, err = a.readCollateral(f.collateral); err != nil {
+	if r.Collateral, err = a.collateralFor(f.collateral); err != nil {
 		return r, err
 	}
 	if r.Policy, err = readPolicy(f.policy); err != nil {

@@ -72,7 +72,7 @@ func Verify(p Params, ev attest.Evidence, col attest.Collateral, exp attest.Expe
 	if slices.ContainsFunc(p.Lines, func(l Line) bool { return l.Root == nil }) {
 		p.Lines = nil // a root that is missing is a mistake of the caller's: nothing verifies
 	}
-	v := &verification{p: p, col: col, exp: exp, at: at, rows: make(attest.Verdict, 0, 32), signatures: signatures{memory: p.Signatures}}
+	v := &verification{p: p, col: col, exp: exp, at: at, rows: make(attest.Verdict, 0, 64), signatures: signatures{memory: p.Signatures}}
 	if !v.format(ev) {
 		return nil, v.rows
 	}
