@@ -221,10 +221,4 @@ func unread(x item) bool {
 	return false
 }
 
-// isAMD says whether a certificate or list is one of AMD's or of a chip of
-// theirs, by its issuer's name.
-func isAMD(issuer string) bool {
-	return strings.HasPrefix(issuer, "ARK-") || strings.HasPrefix(issuer, "SEV-")
-}
-
 func isIntel(issuer string) bool { return strings.HasPrefix(issuer, "Intel SGX ") }

@@ -4,7 +4,6 @@
 package appraisal
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -183,20 +182,4 @@ func (p *Policy) Dates() []time.Time {
 	list = slices.DeleteFunc(list, time.Time.IsZero)
 	slices.SortFunc(list, time.Time.Compare)
 	return slices.CompactFunc(list, time.Time.Equal)
-}
-
-func day(t time.Time) string {
-	t = t.UTC()
-	if t.Equal(t.Truncate(24 * time.Hour)) {
-		return t.Format(time.DateOnly)
-	}
-	return t.Format(time.RFC3339)
-}
-
-// noteText is a rule's note, for the end of a sentence.
-func noteText(note string) string {
-	if note == "" {
-		return ""
-	}
-	return fmt.Sprintf(": %q", note)
 }

@@ -5,7 +5,6 @@ package appraisal
 
 import (
 	"bytes"
-	"encoding/pem"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -178,17 +177,4 @@ func rowOf(v attest.Verdict, check string) attest.Row {
 		}
 	}
 	return attest.Row{}
-}
-
-// ders are the certificates of a PEM file.
-func ders(t testing.TB, name string) [][]byte {
-	t.Helper()
-	var out [][]byte
-	for rest := read(t, name); ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			return out
-		}
-		out = append(out, block.Bytes)
-	}
 }

@@ -82,7 +82,7 @@ func New(res *appraisal.Result, o Options) (*Result, error) {
 	if o.Build == "" {
 		return nil, fmt.Errorf("ear: the verifier's build has no name")
 	}
-	out := &Result{Profile: Profile, IssuedAt: res.At.Unix(), VerifierID: VerifierID{o.Developer, o.Build}, Submods: map[string]Appraisal{}}
+	out := &Result{Profile: Profile, IssuedAt: res.At.Unix(), VerifierID: VerifierID(o), Submods: map[string]Appraisal{}}
 	if len(res.Pieces) == 0 {
 		out.Submods["evidence"] = appraised(res, "", res.Rows, attest.Evidence{}, subject{rows: res.Rows})
 		return out, nil

@@ -218,10 +218,10 @@ func (l *Log) readSpecID(e Event) error {
 	}
 	r.bytes(int(r.uint(1, "size of vendor information")), "vendor information")
 	if r.err != nil {
-		return fmt.Errorf("Spec ID event: %w", r.err)
+		return fmt.Errorf("event Spec ID: %w", r.err)
 	}
 	if len(r.b) != 0 {
-		return fmt.Errorf("Spec ID event: %d bytes after its end", len(r.b))
+		return fmt.Errorf("event Spec ID: %d bytes after its end", len(r.b))
 	}
 	return nil
 }
@@ -229,14 +229,14 @@ func (l *Log) readSpecID(e Event) error {
 func (l *Log) readAlgs(r *reader) error {
 	n := r.uint(4, "number of algorithms")
 	if r.err == nil && (n == 0 || n > maxAlgs) {
-		return fmt.Errorf("Spec ID event: %d algorithms, expected 1 to %d", n, maxAlgs)
+		return fmt.Errorf("event Spec ID: %d algorithms, expected 1 to %d", n, maxAlgs)
 	}
 	l.Agile, l.Algs, l.algSizes = true, nil, map[Alg]int{}
 	for i := uint32(0); r.err == nil && i < n; i++ {
 		alg, size := Alg(r.uint(2, "algorithm")), int(r.uint(2, "digest size"))
 		want, known := sizes[alg]
 		if _, twice := l.algSizes[alg]; r.err == nil && (twice || size == 0 || size > 64 || known && size != want) {
-			return fmt.Errorf("Spec ID event: algorithm %#x with digests of %d bytes, or twice", uint16(alg), size)
+			return fmt.Errorf("event Spec ID: algorithm %#x with digests of %d bytes, or twice", uint16(alg), size)
 		}
 		l.Algs = append(l.Algs, alg)
 		l.algSizes[alg] = size
