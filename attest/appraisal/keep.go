@@ -23,7 +23,7 @@ func KeepVerifiers(p Policy) []attest.Verifier {
 	var vs []attest.Verifier
 	for _, v := range []attest.Verifier{
 		snp.New(p.SNP.options(0, nil)),
-		tdx.New(tdx.Options{}),
+		tdx.New(p.TDX.options(0, nil)),
 		sgx.New(p.SGX.options(0, nil)),
 	} {
 		vs = append(vs, keepVerifier{v, p.tcb(v.Platform())})

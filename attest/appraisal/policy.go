@@ -32,8 +32,9 @@ type Policy struct {
 	TCB attest.TCBPolicy
 	// Floors are asked of one platform each, beside those of TCB.
 	Floors []Floor
-	// SNP, SGX and Nitro are asked of their platforms.
+	// SNP, TDX, SGX and Nitro are asked of their platforms.
 	SNP   SNPPolicy
+	TDX   TDXPolicy
 	SGX   SGXPolicy
 	Nitro NitroPolicy
 }
@@ -73,6 +74,25 @@ func (p SNPPolicy) options(w attest.Waiver, c *snp.Cache) snp.Options {
 	return snp.Options{
 		Cache: c, Waive: w, VMPL: p.VMPL, Require: p.Require, MinABI: p.MinABI, Mitigations: p.Mitigations, Providers: p.Providers,
 		IDKeyDigests: p.IDKeyDigests, AuthorKeyDigests: p.AuthorKeyDigests, MinGuestSVN: p.MinGuestSVN, AcceptMissingCRL: p.AcceptMissingCRL,
+	}
+}
+
+// TDXPolicy is what is asked of platform tdx beside its TCB; see tdx.Options
+// for the meaning of each.
+type TDXPolicy struct {
+	MRTD                   [][48]byte
+	RTMR                   [4][][48]byte
+	MRSEAM                 [][48]byte
+	MROwner, MROwnerConfig [][48]byte
+	ServiceTDs             [][48]byte
+	XFAM                   *uint64
+	AcceptPendingVE        bool
+}
+
+func (p TDXPolicy) options(w attest.Waiver, c *tdx.Cache) tdx.Options {
+	return tdx.Options{
+		Waive: w, Cache: c, MRTD: p.MRTD, RTMR: p.RTMR, MRSEAM: p.MRSEAM, MROwner: p.MROwner, MROwnerConfig: p.MROwnerConfig,
+		ServiceTDs: p.ServiceTDs, XFAM: p.XFAM, AcceptPendingVE: p.AcceptPendingVE,
 	}
 }
 

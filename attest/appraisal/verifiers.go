@@ -38,7 +38,7 @@ func (r *Request) verifier(p evidence.Piece, waive attest.Waiver) attest.Verifie
 	case attest.PlatformSNP:
 		v = snp.New(r.Policy.SNP.options(waive, r.Caches.SNP))
 	case attest.PlatformTDX:
-		v = tdx.New(tdx.Options{Waive: waive, Cache: r.Caches.Intel})
+		v = tdx.New(r.Policy.TDX.options(waive, r.Caches.Intel))
 	case attest.PlatformSGX:
 		v = sgx.New(r.Policy.SGX.options(waive, r.Caches.Intel))
 	case attest.PlatformNitro:

@@ -42,6 +42,7 @@ type file struct {
 		Accept []acceptance `toml:"accept"`
 	} `toml:"tcb"`
 	SNP   *snpTable   `toml:"snp"`
+	TDX   *tdxTable   `toml:"tdx"`
 	SGX   *sgxTable   `toml:"sgx"`
 	Nitro *nitroTable `toml:"nitro"`
 }

@@ -69,6 +69,9 @@ func TestExampleOfTheDocumentation(t *testing.T) {
 		s.MinGuestSVN != 2 || s.AcceptMissingCRL {
 		t.Errorf("%+v", s)
 	}
+	if x := p.TDX; len(x.MRTD) != 1 || x.MRTD[0][0] != 0xda || x.RTMR[0] != nil || x.XFAM == nil || *x.XFAM != 0x602e7 || x.AcceptPendingVE {
+		t.Errorf("%+v", x)
+	}
 	if x := p.SGX.Signer; x == nil || x.MRSigner[0] != 0x9a || x.ProductID != 1 || x.MinSVN != 3 {
 		t.Errorf("%+v", x)
 	}
@@ -140,6 +143,7 @@ func TestErrorsHaveLines(t *testing.T) {
 		{"version = 1\n[[tcb.accept]]\nstatus = [\"outofdate\"]\n", "p.toml:3: tcb.accept.status:"},
 		{"version = 1\n[[tcb.accept]]\nadvisories = [\"INTEL-SA-01036\"]\n", "p.toml:2: tcb.accept.status: missing"},
 		{"version = 1\n[[tcb.accept]]\nstatus = [\"OutOfDate\"]\nadvisories = [\"*\"]\n", "p.toml:4: tcb.accept.advisories:"},
+		{"version = 1\n[tdx]\nrtmr1 = [\"00\"]\n", "p.toml:3: tdx.rtmr1:"},
 		{"version = 1\ndemand = [\"luck\"]\n", `p.toml:2: demand: "luck", expected some of measurement`},
 		{"version = 1\n[snp]\nrequire = [\"smt\", \"fast\"]\n", `p.toml:3: snp.require: "fast", expected some of alias-check`},
 		{"version = 1\n[snp]\nmin_abi = \"1\"\n", "p.toml:3: snp.min_abi:"},

@@ -29,6 +29,39 @@ type snpTable struct {
 	List        *bool     `toml:"require_revocation_list"`
 }
 
+// tdxTable is [tdx].
+type tdxTable struct {
+	MRTD            *[]string `toml:"mrtd"`
+	RTMR0           *[]string `toml:"rtmr0"`
+	RTMR1           *[]string `toml:"rtmr1"`
+	RTMR2           *[]string `toml:"rtmr2"`
+	RTMR3           *[]string `toml:"rtmr3"`
+	MRSEAM          *[]string `toml:"mrseam"`
+	MROwner         *[]string `toml:"mrowner"`
+	MROwnerConfig   *[]string `toml:"mrownerconfig"`
+	ServiceTDs      *[]string `toml:"service_tds"`
+	XFAM            *uint64   `toml:"xfam"`
+	AcceptPendingVE bool      `toml:"accept_pending_ve"`
+}
+
+func (t *tdxTable) read(p *appraisal.TDXPolicy) (key string, err error) {
+	p.XFAM, p.AcceptPendingVE = t.XFAM, t.AcceptPendingVE
+	for _, x := range []struct {
+		key  string
+		from *[]string
+		to   *[][48]byte
+	}{
+		{"mrtd", t.MRTD, &p.MRTD}, {"rtmr0", t.RTMR0, &p.RTMR[0]}, {"rtmr1", t.RTMR1, &p.RTMR[1]}, {"rtmr2", t.RTMR2, &p.RTMR[2]},
+		{"rtmr3", t.RTMR3, &p.RTMR[3]}, {"mrseam", t.MRSEAM, &p.MRSEAM}, {"mrowner", t.MROwner, &p.MROwner},
+		{"mrownerconfig", t.MROwnerConfig, &p.MROwnerConfig}, {"service_tds", t.ServiceTDs, &p.ServiceTDs},
+	} {
+		if *x.to, err = digests(x.from); err != nil {
+			return x.key, err
+		}
+	}
+	return "", nil
+}
+
 // sgxTable is [sgx].
 type sgxTable struct {
 	MRSigner  string  `toml:"mrsigner"`
@@ -62,6 +95,11 @@ func (f *file) platformTables(p *appraisal.Policy) error {
 	if f.SNP != nil {
 		if key, err := f.SNP.read(&p.SNP); err != nil {
 			return &fault{table: "snp", key: key, err: err}
+		}
+	}
+	if f.TDX != nil {
+		if key, err := f.TDX.read(&p.TDX); err != nil {
+			return &fault{table: "tdx", key: key, err: err}
 		}
 	}
 	if f.SGX != nil {
