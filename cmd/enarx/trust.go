@@ -36,6 +36,10 @@ func (a *app) trust(f *trustFlags) (client.Demand, error) {
 // verifiers are those that the flags allow.
 func (a *app) verifiers(f *trustFlags) (client.Demand, error) {
 	d := client.Demand{State: attest.StateEmpty, At: time.Now(), InsecureNoTEE: f.noTEE}
+	if f.noTEE && f.policy != "" {
+		return d, failf(exitUsage, "leave --policy out, or deploy to snp, tdx or sgx",
+			"--policy with --insecure-no-tee: without evidence there is nothing to hold against a policy")
+	}
 	policy, err := readPolicy(f.policy)
 	if err != nil {
 		return d, err
@@ -83,6 +87,9 @@ func (a *app) references(f *trustFlags, at time.Time) ([]attest.ReferenceValue, 
 // what the policy file accepts.
 func (f *trustFlags) rule() policy.Demand {
 	if f.simRoot != "" {
+		if f.accepted != nil && !slices.Contains(f.accepted, attest.PlatformSim) {
+			return policy.Demand{Platforms: []string{}}
+		}
 		return policy.Demand{Platforms: []string{attest.PlatformSim}, AllowSimulated: true}
 	}
 	if f.accepted != nil {
