@@ -102,7 +102,7 @@ var layers = []struct {
 	{"attest/replay", []string{"attest…", "measure", "policy/policytoml"}},
 	{"attest/call", []string{"attest…", "measure", "policy/policytoml"}},
 	{"attest/…", []string{"attest", "attest/internal…", "internal/claims"}},
-	{"measure", []string{"attest", "attest/sim", "internal/dsse"}},
+	{"measure…", []string{"attest", "attest/sim", "attest/tdx", "attest/vtpm", "attest/internal/eventlog", "measure…", "image", "internal/dsse", "internal/detcbor"}},
 	{"policy", []string{"attest", "internal/claims"}},
 	{"policy/policytoml", []string{"attest…"}}, // the client's side: TOML
 	{"audit", []string{"attest", "policy", "workload", "internal/dsse", "internal/detcbor"}},
@@ -116,17 +116,20 @@ var layers = []struct {
 	{"keep/engine", nil},
 	{"keep/engine/…", []string{"keep/engine"}},
 	{"keep/wasi…", []string{"keep/engine…", "keep/wasi…"}},
-	{"keep…", []string{"keep…", "workload", "sallyport", "attest", "internal…"}},
+	{"keep…", []string{"keep…", "workload", "sallyport", "attest", "internal…"}}, // keep/guest: first process of a VM
 	{"cmd/keep", []string{"keep…", "workload", "sallyport", "attest", "internal/sandbox"}},
 
 	// The untrusted host.
-	{"loader…", []string{"loader…", "attest", "internal…"}},
+	{"loader…", []string{"loader…", "attest", "image", "internal…"}},
 	{"agent…", []string{"agent…", "loader…", "sallyport", "workload", "attest", "attest/sim", "attest/sim/simhw", "internal…"}},
 
 	// The tenant. keep/session is the channel that client and Keep share.
 	{"client…", []string{"client…", "agent/api", "attest…", "audit", "measure", "policy", "workload", "sallyport", "keep/session", "internal…"}},
 	{"cmd/enarx-verify", []string{"attest/call", "attest/evidencebundle"}},
-	{"cmd/enarx…", []string{"agent…", "attest…", "audit", "client…", "keep/session", "loader…", "measure", "policy…", "sallyport", "workload…", "internal…"}},
+	{"cmd/enarx…", []string{"agent…", "attest…", "audit", "client…", "image…", "keep/session", "loader…", "measure…", "policy…", "sallyport", "workload…", "internal…"}},
+
+	// The Keep image. Predictions of what it measures to are in measure.
+	{"image…", []string{"image…", "internal…"}},
 
 	// Small leaves, and programs beside the product.
 	{"internal/…", nil},

@@ -80,10 +80,34 @@ type Expected struct {
 	// HostData is the digest of the start configuration that the platform's
 	// host-data field must hold.
 	HostData [32]byte
+	// Claim is what must have been told to the platform's runtime register
+	// about a claim; nil for evidence that is not of a Keep, where the
+	// register is not looked at. Platforms without one ignore it.
+	Claim *ClaimState
 	// TCB is what is asked of the platform's firmware level and chip beyond
 	// what every verifier insists on; the zero value asks for nothing and
 	// excuses nothing.
 	TCB TCBPolicy
+}
+
+// ClaimState says what a Keep's runtime register (PCR 15, RTMR3) must show.
+type ClaimState struct {
+	// Event is the one event that the register must have been extended with
+	// (see [ClaimEvent]); nil means that it must be as it was at start.
+	Event []byte
+}
+
+// Component is one part of what was started, with the register that it was
+// measured into: with it a verdict can name what differs, where a measurement
+// alone says only that something does.
+type Component struct {
+	// Name is "kernel", "initrd", "command line", "UKI", "firmware", …
+	Name string
+	// Register is where it is measured: "PCR4", "RTMR1", "MRTD", …
+	Register string
+	// Digest is the value that is extended into the register, or, with the
+	// name "register", the register's final value.
+	Digest []byte
 }
 
 // ReferenceValue is one expected measurement: what a known-good Keep release
@@ -93,6 +117,9 @@ type ReferenceValue struct {
 	Measurement []byte // as in Claims.Measurement
 	Release     string // for people: the Keep release it belongs to
 	Source      string // for people: where the value came from
+	// Components are the parts that make up Measurement; optional. They
+	// decide nothing: they explain a measurement that is not accepted.
+	Components []Component
 }
 
 // Verifier appraises the evidence of one platform. Implementations are pure:

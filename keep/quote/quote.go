@@ -34,6 +34,17 @@ type Source interface {
 	Quote(ctx context.Context, reportData [64]byte) (attest.Evidence, attest.Collateral, error)
 }
 
+// Register is the part of a source whose platform has a runtime register (a PCR,
+// an RTMR): an append-only record that later quotes show.
+type Register interface {
+	// Start binds the start configuration, once, before the first key is
+	// made; platforms whose launch has bound it already do nothing.
+	Start(ctx context.Context, event []byte) error
+	// Claim records a claim, once, before the claimant is told that it has
+	// the Keep.
+	Claim(ctx context.Context, event []byte) error
+}
+
 // None is the source of a platform without evidence: it says so, in place of
 // evidence, and the verifying side must treat the Keep as unattested.
 type None struct{}
