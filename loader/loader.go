@@ -38,6 +38,14 @@ type Spec struct {
 	// other platform refuses them.
 	Dirs     []Dir
 	CacheDir string // writable directory with at most this module's compiled code
+	// HostData goes into the field of the evidence that the host fills (SNP
+	// host data, TDX MRCONFIGID): the digest of the start configuration,
+	// which in push names nothing of a workload. Platforms without such a
+	// field ignore it.
+	HostData [32]byte
+	// Progress, if not nil, is told what the Keep is waiting for while it
+	// starts, in a few words; for platforms whose start takes seconds.
+	Progress func(step string)
 	// Stderr, if not nil, gets what the Keep runtime itself prints when it
 	// fails (never the workload's output).
 	Stderr io.Writer
@@ -96,13 +104,41 @@ type Report struct {
 // Record is what a loader needs to find a Keep of a former life of the agent
 // and remove every trace of it. It is written before the Keep starts.
 type Record struct {
-	ID        string    `json:"id"`
-	Platform  string    `json:"platform"`
-	PID       int       `json:"pid"`
-	StartTime uint64    `json:"start_time"` // /proc/PID/stat field 22, clock ticks since boot
-	StateDir  string    `json:"state_dir"`
-	Cgroups   []string  `json:"cgroups,omitempty"`
-	Made      time.Time `json:"made"`
+	ID        string   `json:"id"`
+	Platform  string   `json:"platform"`
+	PID       int      `json:"pid"`
+	StartTime uint64   `json:"start_time"` // /proc/PID/stat field 22, clock ticks since boot
+	StateDir  string   `json:"state_dir"`
+	Cgroups   []string `json:"cgroups,omitempty"`
+	// Helpers are further processes of the Keep, such as its TPM.
+	Helpers []Process `json:"helpers,omitempty"`
+	Made    time.Time `json:"made"`
+}
+
+// Process is a process of this host, not to be taken for a later one with the
+// same number.
+type Process struct {
+	PID       int    `json:"pid"`
+	StartTime uint64 `json:"start_time"` // as in Record
+}
+
+// Timing is how long a platform's Keeps may take here, for callers whose own
+// limits suit a process.
+type Timing struct {
+	// Start is the longest that Start may take, a second try included.
+	Start time.Duration
+	// Leave is how long a Keep that has said its last word may take to be
+	// gone.
+	Leave time.Duration
+	// Work is how many times longer than on platform process the Keep's work
+	// may take, 1 at least: where a CPU is emulated, compiling a large module
+	// takes minutes.
+	Work int
+}
+
+// Timed is implemented by loaders whose Keeps are slower than a process.
+type Timed interface {
+	Timing() Timing
 }
 
 // Loader starts Keeps of one platform.

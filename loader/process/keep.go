@@ -9,14 +9,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"sync"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/enarx/enarx-go/loader"
+	"github.com/enarx/enarx-go/loader/internal/hostproc"
 )
 
 // keep is a started Keep.
@@ -24,7 +23,7 @@ type keep struct {
 	proc    *os.Process
 	pidfd   *os.File
 	channel *os.File
-	groups  []group
+	groups  []hostproc.Group
 	ownPIDs bool // in a process namespace, which ends with its first process
 	layers  []loader.Layer
 
@@ -35,7 +34,7 @@ type keep struct {
 }
 
 // newKeep takes charge of a process; the caller starts its reap.
-func newKeep(proc *os.Process, pidfd int, channel *os.File, groups []group, ownPIDs bool) *keep {
+func newKeep(proc *os.Process, pidfd int, channel *os.File, groups []hostproc.Group, ownPIDs bool) *keep {
 	k := &keep{proc: proc, channel: channel, groups: groups, ownPIDs: ownPIDs, gone: make(chan struct{})}
 	if pidfd >= 0 && unix.SetNonblock(pidfd, true) == nil {
 		k.pidfd = os.NewFile(uintptr(pidfd), "pidfd")
@@ -88,7 +87,7 @@ func (k *keep) copyStderr(from *os.File, w io.Writer) {
 // reap waits for the end of the Keep and removes what is left of it.
 func (k *keep) reap() {
 	defer close(k.gone)
-	k.await()
+	hostproc.AwaitExit(k.pidfd)
 	if !k.ownPIDs {
 		// The zombie still holds the number of the process group.
 		_ = unix.Kill(-k.proc.Pid, unix.SIGKILL)
@@ -100,72 +99,15 @@ func (k *keep) reap() {
 	if err != nil {
 		k.err = fmt.Errorf("wait for Keep: %w", err)
 	} else {
-		k.exit = exitOf(state, outOfMemory(k.groups))
+		k.exit = exitOf(state, hostproc.OutOfMemory(k.groups))
 	}
 	if !k.ownPIDs {
-		k.err = errors.Join(k.err, awaitGroup(k.proc.Pid))
+		k.err = errors.Join(k.err, hostproc.AwaitGroup(k.proc.Pid))
 	}
 	for _, g := range k.groups {
-		k.err = errors.Join(k.err, removeGroup(g.dir))
+		k.err = errors.Join(k.err, hostproc.RemoveGroup(g.Dir))
 	}
 	k.copying.Wait()
-}
-
-// await returns when the process has ended. It waits in the poller, so that
-// hundreds of Keeps do not hold as many threads.
-func (k *keep) await() {
-	if k.pidfd == nil {
-		return // Process.Wait blocks instead
-	}
-	conn, err := k.pidfd.SyscallConn()
-	if err != nil {
-		return
-	}
-	_ = conn.Read(func(fd uintptr) bool {
-		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-		n, err := unix.Poll(p, 0)
-		return n > 0 || err != nil && err != unix.EINTR
-	})
-}
-
-// awaitGroup returns when nothing of a killed process group runs any more.
-// Zombies don't count: they wait for the host's first process to note them.
-func awaitGroup(pgid int) error {
-	deadline := time.Now().Add(goneTimeout)
-	for pause := time.Millisecond; groupRuns(pgid); pause = min(2*pause, 50*time.Millisecond) {
-		if time.Now().After(deadline) {
-			return fmt.Errorf("processes of Keep %d do not end within %v of being killed", pgid, goneTimeout)
-		}
-		time.Sleep(pause)
-	}
-	return nil
-}
-
-// groupRuns looks through all processes for one of the group.
-func groupRuns(pgid int) bool {
-	if errors.Is(unix.Kill(-pgid, 0), unix.ESRCH) {
-		return false
-	}
-	proc, err := os.Open("/proc")
-	if err != nil {
-		return true // cannot know: the deadline decides
-	}
-	defer proc.Close()
-	names, err := proc.Readdirnames(-1)
-	if err != nil {
-		return true
-	}
-	for _, name := range names {
-		pid, err := strconv.Atoi(name)
-		if err != nil {
-			continue
-		}
-		// A process that vanishes meanwhile, or a zombie, is an error.
-		if fields, err := statFields(pid); err == nil && string(fields[2]) == strconv.Itoa(pgid) {
-			return true
-		}
-	}
-	return false
 }
 
 func exitOf(state *os.ProcessState, oom bool) loader.Exit {

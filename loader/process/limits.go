@@ -3,8 +3,6 @@
 
 package process
 
-import "time"
-
 const (
 	// maxStderr bounds what a Keep may print about its own failure. A Go
 	// trace of a few dozen goroutines fits; more is dropped.
@@ -19,12 +17,6 @@ const (
 	// maxVCPUs bounds a Keep's share of processors; more than the largest
 	// machines have is a mistake.
 	maxVCPUs = 4096
-	// maxID bounds the Keep's name, which becomes a file name.
-	maxID = 64
-	// goneTimeout is how long the remains of a killed Keep may take to go
-	// before Wait reports them. A process in an uninterruptible wait for a
-	// disk can take seconds.
-	goneTimeout = 10 * time.Second
 	// nobody is the user and group that owns nothing, by convention of
 	// Linux distributions and the kernel's own overflow ID.
 	nobody = 65534

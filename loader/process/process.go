@@ -11,6 +11,7 @@ import (
 
 	"github.com/enarx/enarx-go/internal/sandbox"
 	"github.com/enarx/enarx-go/loader"
+	"github.com/enarx/enarx-go/loader/internal/hostproc"
 )
 
 // Loader starts Keeps of platform process. It may be used by many goroutines.
@@ -20,7 +21,7 @@ type Loader struct {
 	noNamespaces bool // tests: behave as if the host refused them
 
 	groupsOnce sync.Once
-	groups     []hierarchy
+	groups     []hostproc.Hierarchy
 
 	mu     sync.Mutex
 	chosen map[need]plan // the plans that worked
@@ -31,6 +32,12 @@ var _ loader.Loader = (*Loader)(nil)
 // New returns a loader. It asks the kernel what it has and changes nothing.
 func New() *Loader {
 	return &Loader{host: sandbox.Probe(), chosen: map[need]plan{}}
+}
+
+// hierarchies finds the writable control groups, once per loader.
+func (l *Loader) hierarchies() []hostproc.Hierarchy {
+	l.groupsOnce.Do(func() { l.groups = hostproc.FindHierarchies("/proc/self") })
+	return l.groups
 }
 
 // Platform implements loader.Loader.
@@ -96,7 +103,7 @@ func (l *Loader) namespaceCheck() loader.Check {
 func (l *Loader) cgroupCheck() loader.Check {
 	c := loader.Check{Name: "control groups"}
 	for _, h := range l.hierarchies() {
-		for _, name := range h.controllers {
+		for _, name := range h.Controllers {
 			if c.Seen != "" {
 				c.Seen += ", "
 			}

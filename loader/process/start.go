@@ -16,6 +16,7 @@ import (
 
 	"github.com/enarx/enarx-go/internal/sandbox"
 	"github.com/enarx/enarx-go/loader"
+	"github.com/enarx/enarx-go/loader/internal/hostproc"
 )
 
 // Start implements loader.Loader.
@@ -42,8 +43,8 @@ func (l *Loader) check(ctx context.Context, spec loader.Spec) error {
 		return errors.New("start Keep: this kernel has no system call filter (seccomp), platform process does not work without it")
 	case spec.Keep == nil:
 		return errors.New("start Keep: no Keep file was given")
-	case !validID(spec.ID):
-		return fmt.Errorf("start Keep: ID %q is not 1 to %d letters, digits, '-' or '_'", spec.ID, maxID)
+	case !hostproc.ValidID(spec.ID):
+		return fmt.Errorf("start Keep: ID %q is not 1 to %d letters, digits, '-' or '_'", spec.ID, hostproc.MaxID)
 	case spec.VCPUs < 0 || spec.VCPUs > maxVCPUs:
 		return fmt.Errorf("start Keep: %d virtual CPUs were asked for, 0 to %d are possible", spec.VCPUs, maxVCPUs)
 	case spec.MemoryBytes&(spec.MemoryBytes-1) != 0:
@@ -52,17 +53,16 @@ func (l *Loader) check(ctx context.Context, spec loader.Spec) error {
 	return nil
 }
 
-// validID keeps an ID from being anything but one harmless file name.
-func validID(id string) bool {
-	if len(id) == 0 || len(id) > maxID {
-		return false
+// groupPaths are the groups that a Keep will have.
+func (l *Loader) groupPaths(spec loader.Spec) []hostproc.Group {
+	if spec.MemoryBytes == 0 && spec.VCPUs == 0 {
+		return nil // no limit was asked for; rlimits hold
 	}
-	for _, c := range []byte(id) {
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_') {
-			return false
-		}
-	}
-	return true
+	return hostproc.Groups(l.hierarchies(), spec.ID)
+}
+
+func bounds(spec loader.Spec) hostproc.Bounds {
+	return hostproc.Bounds{MemoryBytes: spec.MemoryBytes, VCPUs: spec.VCPUs, Tasks: maxThreads}
 }
 
 // start is one attempt to start a Keep, with all that must be undone if it
@@ -71,10 +71,10 @@ type start struct {
 	loader *Loader
 	spec   loader.Spec
 	record func(loader.Record) error
-	groups []group
+	groups []hostproc.Group
 	made   time.Time
 
-	madeGroups []group
+	madeGroups []hostproc.Group
 	keep       *keep
 }
 
@@ -84,7 +84,7 @@ func (s *start) run() (*keep, error) {
 	}
 	for _, g := range s.groups {
 		s.madeGroups = append(s.madeGroups, g) // before make: it may fail half-way
-		if err := g.make(s.spec); err != nil {
+		if err := g.Make(bounds(s.spec)); err != nil {
 			return nil, err
 		}
 	}
@@ -101,7 +101,7 @@ func (s *start) run() (*keep, error) {
 	if err := s.bound(s.keep.proc.Pid); err != nil {
 		return nil, err
 	}
-	started, err := startTime(s.keep.proc.Pid)
+	started, err := hostproc.StartTime(s.keep.proc.Pid)
 	if err != nil {
 		return nil, fmt.Errorf("start Keep: it ended at once: %w", err)
 	}
@@ -123,7 +123,7 @@ func (s *start) note(pid int, started uint64) error {
 	}
 	r := loader.Record{ID: s.spec.ID, Platform: "process", PID: pid, StartTime: started, StateDir: s.spec.StateDir, Made: s.made}
 	for _, g := range s.groups {
-		r.Cgroups = append(r.Cgroups, g.dir)
+		r.Cgroups = append(r.Cgroups, g.Dir)
 	}
 	if err := s.record(r); err != nil {
 		return fmt.Errorf("record Keep %s before its start: %w", s.spec.ID, err)
@@ -141,7 +141,7 @@ func (s *start) undo() error {
 	}
 	var errs []error
 	for _, g := range s.madeGroups {
-		errs = append(errs, removeGroup(g.dir))
+		errs = append(errs, hostproc.RemoveGroup(g.Dir))
 	}
 	return errors.Join(errs...)
 }
@@ -221,7 +221,7 @@ func (s *start) keepFile(f *files) (*os.File, error) {
 // bound puts a Keep that still waits for its Spec into its control groups.
 func (s *start) bound(pid int) error {
 	for _, g := range s.madeGroups {
-		if err := g.add(pid); err != nil {
+		if err := g.Add(pid); err != nil {
 			return err
 		}
 	}
@@ -257,16 +257,7 @@ func (s *start) openFilesLimit() uint64 {
 	return min(maxOpenFiles, own.Max)
 }
 
-func (s *start) has(controller string) bool {
-	for _, g := range s.madeGroups {
-		for _, c := range g.controllers {
-			if c == controller {
-				return true
-			}
-		}
-	}
-	return false
-}
+func (s *start) has(controller string) bool { return hostproc.Has(s.madeGroups, controller) }
 
 // sandboxSpec is what the Keep must apply itself.
 func (s *start) sandboxSpec(p plan, f *files) *sandbox.Spec {
@@ -313,15 +304,15 @@ func (s *start) layers(p plan, box *sandbox.Spec) []loader.Layer {
 	for _, r := range s.limits() {
 		ls = append(ls, sandbox.Layer{Name: "rlimit", Applied: true, Detail: fmt.Sprintf("%s at most %d", r.Name, r.Value)})
 	}
-	for _, g := range s.madeGroups {
-		ls = append(ls, g.layers(s.spec)...)
-	}
 	if s.spec.MemoryBytes > 0 && !s.has("memory") {
 		ls = append(ls, sandbox.Layer{Name: "cgroup memory", Detail: "no writable control group; run the agent from its systemd unit (Delegate=yes) or as root"})
 	}
 	out := make([]loader.Layer, len(ls))
 	for i, l := range ls {
 		out[i] = loader.Layer(l)
+	}
+	for _, g := range s.madeGroups {
+		out = append(out, g.Layers(bounds(s.spec))...)
 	}
 	return out
 }

@@ -1,7 +1,7 @@
 // Copyright The Enarx in Go Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package process
+package hostproc
 
 import (
 	"os"
@@ -9,8 +9,6 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-
-	"github.com/enarx/enarx-go/loader"
 )
 
 // fakeProc writes cgroup and mountinfo, with ROOT replaced by root.
@@ -50,29 +48,29 @@ func TestControlGroupsAreFound(t *testing.T) {
 	v2 := "35 24 0:31 / ROOT/v2 rw - cgroup2 cgroup2 rw\n"
 	for name, c := range map[string]struct {
 		cgroup, mounts string
-		want           []hierarchy
+		want           []Hierarchy
 	}{
-		"version 1": {"4:memory:/job\n2:cpu,cpuacct:/\n3:pids:/\n0::/\n", v1, []hierarchy{
-			{dir: root + "/memory/job", controllers: []string{"memory"}}, {dir: root + "/cpu", controllers: []string{"cpu"}}}},
-		"version 2, group above delegates": {"0::/unit/agent\n", v2, []hierarchy{
-			{dir: root + "/v2/unit", controllers: []string{"memory", "pids"}, v2: true}}},
+		"version 1": {"4:memory:/job\n2:cpu,cpuacct:/\n3:pids:/\n0::/\n", v1, []Hierarchy{
+			{Dir: root + "/memory/job", Controllers: []string{"memory"}}, {Dir: root + "/cpu", Controllers: []string{"cpu"}}}},
+		"version 2, group above delegates": {"0::/unit/agent\n", v2, []Hierarchy{
+			{Dir: root + "/v2/unit", Controllers: []string{"memory", "pids"}, V2: true}}},
 		"version 2, nothing delegated": {"0::/bare\n", v2, nil},
 		"outside the mount":            {"4:memory:/other\n", strings.ReplaceAll(v1, " / ROOT/memory", " /job ROOT/memory"), nil},
 		"garbage":                      {"x\n:::\n", " - \n1 2 - cgroup\n- cgroup2 a b\n", nil},
 		"empty":                        {"", "", nil},
 	} {
-		got := findHierarchies(fakeProc(t, root, c.cgroup, c.mounts))
+		got := FindHierarchies(fakeProc(t, root, c.cgroup, c.mounts))
 		if len(got) != len(c.want) || len(got) > 0 && !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: %+v, expected %+v", name, got, c.want)
 		}
 	}
-	if findHierarchies(root) != nil {
+	if FindHierarchies(root) != nil {
 		t.Error("control groups without a /proc")
 	}
 }
 
 func TestLimitsOfControlGroups(t *testing.T) {
-	spec := loader.Spec{VCPUs: 2, MemoryBytes: 1 << 28}
+	spec := Bounds{VCPUs: 2, MemoryBytes: 1 << 28, Tasks: 256}
 	for _, c := range []struct {
 		controller string
 		v2         bool
@@ -91,7 +89,7 @@ func TestLimitsOfControlGroups(t *testing.T) {
 			t.Errorf("%s: %+v, expected %s in %s", c.controller, fs, c.value, c.file)
 		}
 	}
-	if fs := limitFiles("memory", true, loader.Spec{}); fs != nil {
+	if fs := limitFiles("memory", true, Bounds{}); fs != nil {
 		t.Errorf("no memory limit was asked for: %+v", fs)
 	}
 }
@@ -109,39 +107,8 @@ func TestOutOfMemoryIsSeen(t *testing.T) {
 	} {
 		dir := t.TempDir()
 		write(t, filepath.Join(dir, c.file), c.text)
-		if got := outOfMemory([]group{{dir: dir, hierarchy: hierarchy{v2: c.v2}}}); got != c.want {
+		if got := OutOfMemory([]Group{{Dir: dir, Hierarchy: Hierarchy{V2: c.v2}}}); got != c.want {
 			t.Errorf("%q: %v", c.text, got)
-		}
-	}
-}
-
-// TestNoWeakerPlanAfterAStronger holds a loader to the isolation that worked.
-func TestNoWeakerPlanAfterAStronger(t *testing.T) {
-	l := New()
-	n := need{asNobody: true}
-	if len(l.choose(n)) < 2 && l.host.MountAPI {
-		t.Fatal("only one plan to begin with: this test proves nothing")
-	}
-	strong := l.choose(n)[0]
-	l.worked(n, strong)
-	if got := l.choose(n); len(got) != 1 || got[0] != strong {
-		t.Errorf("plans after one has worked: %+v", got)
-	}
-}
-
-func TestPlansGoFromStrongToWeak(t *testing.T) {
-	for _, euid := range []int{0, 1000} {
-		ps := plans(euid, true)
-		if !ps[0].userNS || !ps[0].namespaces || ps[len(ps)-1].namespaces {
-			t.Errorf("user %d: %+v", euid, ps)
-		}
-		for _, p := range ps {
-			if euid != 0 && (p.user != euid || p.namespaces && !p.userNS) {
-				t.Errorf("an ordinary user cannot do %+v", p)
-			}
-			if p.dropTo() != 0 && (euid != 0 || p.userNS) {
-				t.Errorf("%+v drops to %d", p, p.dropTo())
-			}
 		}
 	}
 }

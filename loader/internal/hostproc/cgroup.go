@@ -1,7 +1,7 @@
 // Copyright The Enarx in Go Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package process
+package hostproc
 
 import (
 	"bufio"
@@ -16,40 +16,34 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/enarx/enarx-go/internal/sandbox"
 	"github.com/enarx/enarx-go/loader"
 )
 
-// groupPrefix begins the name of every control group that this package makes.
+// GroupPrefix begins the name of every control group that loaders make.
 // Cleanup removes no other.
-const groupPrefix = "enarx-keep-"
+const GroupPrefix = "enarx-keep-"
 
 // wanted are the controllers that bound a Keep.
 var wanted = []string{"memory", "pids", "cpu"}
 
-// hierarchy is a mounted tree of control groups in which we may make one.
-type hierarchy struct {
-	dir         string   // existing group below which ours go
-	controllers []string // of wanted, those that it has
-	v2          bool
+// Hierarchy is a mounted tree of control groups in which we may make one.
+type Hierarchy struct {
+	Dir         string   // existing group below which ours go
+	Controllers []string // of memory, pids and cpu, those that it has
+	V2          bool
 }
 
-// hierarchies finds the writable ones, once per loader.
-func (l *Loader) hierarchies() []hierarchy {
-	l.groupsOnce.Do(func() { l.groups = findHierarchies("/proc/self") })
-	return l.groups
-}
-
-// findHierarchies reads which control groups we are in and where they are
-// mounted (cgroups(7), proc_pid_mountinfo(5)).
-func findHierarchies(proc string) []hierarchy {
+// FindHierarchies reads which control groups we are in and where they are
+// mounted (cgroups(7), proc_pid_mountinfo(5)); proc is "/proc/self". It gives
+// those that this process may write.
+func FindHierarchies(proc string) []Hierarchy {
 	own := ownGroups(proc + "/cgroup")
 	f, err := os.Open(proc + "/mountinfo")
 	if err != nil {
 		return nil
 	}
 	defer f.Close()
-	var out []hierarchy
+	var out []Hierarchy
 	have := map[string]bool{}
 	for s := bufio.NewScanner(f); s.Scan(); {
 		before, after, ok := strings.Cut(s.Text(), " - ")
@@ -57,7 +51,7 @@ func findHierarchies(proc string) []hierarchy {
 		if !ok || len(fields) < 5 || len(kind) < 3 {
 			continue
 		}
-		h := hierarchy{v2: kind[0] == "cgroup2"}
+		h := Hierarchy{V2: kind[0] == "cgroup2"}
 		var path string
 		switch kind[0] {
 		case "cgroup2":
@@ -66,7 +60,7 @@ func findHierarchies(proc string) []hierarchy {
 			path, ok = "", false
 			for _, c := range strings.Split(kind[2], ",") {
 				if slices.Contains(wanted, c) {
-					h.controllers = append(h.controllers, c)
+					h.Controllers = append(h.Controllers, c)
 					path, ok = own[c], true
 				}
 			}
@@ -77,15 +71,15 @@ func findHierarchies(proc string) []hierarchy {
 		if !ok || err != nil || strings.HasPrefix(rel, "..") {
 			continue
 		}
-		h.dir = filepath.Join(fields[4], rel)
-		if h.v2 {
-			h.dir, h.controllers = delegated(h.dir, fields[4])
+		h.Dir = filepath.Join(fields[4], rel)
+		if h.V2 {
+			h.Dir, h.Controllers = delegated(h.Dir, fields[4])
 		}
-		h.controllers = slices.DeleteFunc(h.controllers, func(c string) bool { return have[c] })
-		if len(h.controllers) == 0 || unix.Access(h.dir, unix.W_OK) != nil {
+		h.Controllers = slices.DeleteFunc(h.Controllers, func(c string) bool { return have[c] })
+		if len(h.Controllers) == 0 || unix.Access(h.Dir, unix.W_OK) != nil {
 			continue
 		}
-		for _, c := range h.controllers {
+		for _, c := range h.Controllers {
 			have[c] = true
 		}
 		out = append(out, h)
@@ -138,33 +132,43 @@ func delegated(dir, mount string) (string, []string) {
 	return dir, nil
 }
 
-// group is a control group of one Keep.
-type group struct {
-	dir string
-	hierarchy
+// Bounds are the limits of one Keep's control groups. Zero means no limit,
+// but for Tasks.
+type Bounds struct {
+	MemoryBytes uint64
+	VCPUs       int
+	Tasks       int
 }
 
-// groupPaths are the groups that a Keep called id will have.
-func (l *Loader) groupPaths(spec loader.Spec) []group {
-	if spec.MemoryBytes == 0 && spec.VCPUs == 0 {
-		return nil // no limit was asked for; rlimits hold
-	}
-	var gs []group
-	for _, h := range l.hierarchies() {
-		gs = append(gs, group{filepath.Join(h.dir, groupPrefix+spec.ID), h})
+// Group is a control group of one Keep.
+type Group struct {
+	Dir string
+	Hierarchy
+}
+
+// Groups are the groups that a Keep called id will have.
+func Groups(hs []Hierarchy, id string) []Group {
+	var gs []Group
+	for _, h := range hs {
+		gs = append(gs, Group{filepath.Join(h.Dir, GroupPrefix+id), h})
 	}
 	return gs
 }
 
-// make creates the group and sets its limits. A limit that was asked for and
+// Has says whether one of the groups has a controller.
+func Has(gs []Group, controller string) bool {
+	return slices.ContainsFunc(gs, func(g Group) bool { return slices.Contains(g.Controllers, controller) })
+}
+
+// Make creates the group and sets its limits. A limit that was asked for and
 // cannot be set is an error.
-func (g group) make(spec loader.Spec) error {
-	if err := os.Mkdir(g.dir, 0o755); err != nil {
+func (g Group) Make(b Bounds) error {
+	if err := os.Mkdir(g.Dir, 0o755); err != nil {
 		return fmt.Errorf("make control group: %w", err)
 	}
-	for _, c := range g.controllers {
-		for _, f := range limitFiles(c, g.v2, spec) {
-			err := os.WriteFile(filepath.Join(g.dir, f.name), []byte(f.value), 0)
+	for _, c := range g.Controllers {
+		for _, f := range limitFiles(c, g.V2, b) {
+			err := os.WriteFile(filepath.Join(g.Dir, f.name), []byte(f.value), 0)
 			if err != nil && !(f.optional && errors.Is(err, os.ErrNotExist)) {
 				return fmt.Errorf("limit the Keep: %w", err)
 			}
@@ -178,60 +182,60 @@ type limitFile struct {
 	optional    bool // not on every kernel
 }
 
-// limitFiles are the files that bound a controller for spec.
-func limitFiles(controller string, v2 bool, spec loader.Spec) []limitFile {
+// limitFiles are the files that bound a controller.
+func limitFiles(controller string, v2 bool, b Bounds) []limitFile {
 	const period = 100_000 // microseconds, the kernel's default
-	quota := strconv.Itoa(spec.VCPUs * period)
-	bytes := strconv.FormatUint(spec.MemoryBytes, 10)
+	quota := strconv.Itoa(b.VCPUs * period)
+	bytes := strconv.FormatUint(b.MemoryBytes, 10)
 	switch {
 	case controller == "pids":
-		return []limitFile{{"pids.max", strconv.Itoa(maxThreads), false}}
-	case controller == "cpu" && spec.VCPUs > 0 && v2:
+		return []limitFile{{"pids.max", strconv.Itoa(b.Tasks), false}}
+	case controller == "cpu" && b.VCPUs > 0 && v2:
 		return []limitFile{{"cpu.max", quota + " " + strconv.Itoa(period), false}}
-	case controller == "cpu" && spec.VCPUs > 0:
+	case controller == "cpu" && b.VCPUs > 0:
 		// The quota is absent from kernels without bandwidth control.
 		return []limitFile{{"cpu.cfs_quota_us", quota, true}}
-	case controller == "memory" && spec.MemoryBytes > 0 && v2:
+	case controller == "memory" && b.MemoryBytes > 0 && v2:
 		return []limitFile{{"memory.max", bytes, false}, {"memory.swap.max", "0", true}}
-	case controller == "memory" && spec.MemoryBytes > 0:
+	case controller == "memory" && b.MemoryBytes > 0:
 		return []limitFile{{"memory.limit_in_bytes", bytes, false}, {"memory.memsw.limit_in_bytes", bytes, true}}
 	}
 	return nil
 }
 
-// add puts a process into the group.
-func (g group) add(pid int) error {
-	if err := os.WriteFile(g.dir+"/cgroup.procs", []byte(strconv.Itoa(pid)), 0); err != nil {
+// Add puts a process into the group.
+func (g Group) Add(pid int) error {
+	if err := os.WriteFile(g.Dir+"/cgroup.procs", []byte(strconv.Itoa(pid)), 0); err != nil {
 		return fmt.Errorf("put the Keep into its control group: %w", err)
 	}
 	return nil
 }
 
-// layer describes the group's limits for the user.
-func (g group) layers(spec loader.Spec) []sandbox.Layer {
-	var ls []sandbox.Layer
-	for _, c := range g.controllers {
-		for _, f := range limitFiles(c, g.v2, spec) {
-			b, err := os.ReadFile(filepath.Join(g.dir, f.name))
+// Layers describes the group's limits for the user.
+func (g Group) Layers(b Bounds) []loader.Layer {
+	var ls []loader.Layer
+	for _, c := range g.Controllers {
+		for _, f := range limitFiles(c, g.V2, b) {
+			now, err := os.ReadFile(filepath.Join(g.Dir, f.name))
 			if err != nil {
 				continue
 			}
-			ls = append(ls, sandbox.Layer{Name: "cgroup " + c, Applied: true, Detail: f.name + " " + strings.TrimSpace(string(b))})
+			ls = append(ls, loader.Layer{Name: "cgroup " + c, Applied: true, Detail: f.name + " " + strings.TrimSpace(string(now))})
 			break
 		}
 	}
 	return ls
 }
 
-// outOfMemory says whether the kernel has killed a process of the group for
+// OutOfMemory says whether the kernel has killed a process of the group for
 // its memory limit.
-func outOfMemory(gs []group) bool {
+func OutOfMemory(gs []Group) bool {
 	for _, g := range gs {
 		name := "/memory.oom_control"
-		if g.v2 {
+		if g.V2 {
 			name = "/memory.events"
 		}
-		b, err := os.ReadFile(g.dir + name)
+		b, err := os.ReadFile(g.Dir + name)
 		if err != nil {
 			continue
 		}
@@ -244,9 +248,9 @@ func outOfMemory(gs []group) bool {
 	return false
 }
 
-// removeGroup kills what is left in a control group and removes it.
-func removeGroup(dir string) error {
-	deadline := time.Now().Add(goneTimeout)
+// RemoveGroup kills what is left in a control group and removes it.
+func RemoveGroup(dir string) error {
+	deadline := time.Now().Add(GoneTimeout)
 	for pause := 500 * time.Microsecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		err := unix.Rmdir(dir)
 		if err == nil || errors.Is(err, unix.ENOENT) {
