@@ -200,6 +200,7 @@ func TestInvariant8KeepIsSmall_AllowedModules(t *testing.T) {
 		"github.com/x448/float16":                       "needed by fxamacker/cbor",
 		"github.com/landlock-lsm/go-landlock":           "Landlock rules of parent and engine child",
 		"kernel.org/pub/linux/libs/security/libcap/psx": "needed by go-landlock: one system call on all threads",
+		"github.com/google/go-tpm":                      "commands to the TPM of platform vtpm",
 		"golang.org/x/sys":                              "system calls that package syscall does not have",
 		"golang.org/x/crypto/x509roots/fallback":        "CA roots when the bundle brings none; never the host's files",
 		"golang.org/x/crypto":                           "needed by x509roots",

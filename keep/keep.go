@@ -40,6 +40,8 @@ type Launch struct {
 	// ChildErrors is the read end of the engine child's standard error: what
 	// its Go runtime says when it dies. It is for the owner alone.
 	ChildErrors *os.File
+	// Devices are what a virtual machine has to prove with; empty elsewhere.
+	Devices quote.Devices
 	// Dirs and CacheDir are lent by a local run on platform process.
 	Dirs     []child.Dir
 	CacheDir string
@@ -60,6 +62,7 @@ type Keep struct {
 	steps  stopwatch
 
 	claims chan *claimant // the one session that claims, once
+	broken chan error     // why a claim could not be recorded, once
 	ended  chan struct{}  // closed when the workload is over and exit is set
 	stop   chan struct{}  // closed when the owner or the session's loss wants an end
 	once   sync.Once      // guards stop
@@ -104,7 +107,7 @@ func Life(ctx context.Context, l Launch) error {
 	defer k.port.Close()
 	defer k.engine.kill()
 
-	if err := k.makeIdentity(); err != nil {
+	if err := k.makeIdentity(ctx); err != nil {
 		return k.fault(err)
 	}
 
@@ -135,6 +138,7 @@ func boot(ctx context.Context, l Launch) (*Keep, error) {
 	k := &Keep{
 		ctx: ctx, launch: l, state: attest.StateEmpty,
 		claims:  make(chan *claimant, 1),
+		broken:  make(chan error, 1),
 		ended:   make(chan struct{}),
 		stop:    make(chan struct{}),
 		waiting: map[*session.Conn]struct{}{},
@@ -173,21 +177,51 @@ func boot(ctx context.Context, l Launch) (*Keep, error) {
 	return k, nil
 }
 
-// makeIdentity makes the keys and chooses the platform's evidence source.
-func (k *Keep) makeIdentity() error {
-	id, err := newIdentity()
+// makeIdentity chooses the platform's evidence source, binds the start
+// configuration where the launch has not done so, and then makes the keys: no
+// key of this Keep is older than what it was started for.
+func (k *Keep) makeIdentity(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, sourceTimeout)
+	defer cancel()
+	src, err := k.source(ctx)
 	if err != nil {
-		return err
-	}
-	k.id = id
-	var src quote.Source = quote.None{}
-	if k.start.Platform == attest.PlatformSim {
-		src = quote.Sim{Host: k.port, Chain: k.hints}
+		return fmt.Errorf("keep: evidence: %w", err)
 	}
 	k.quotes = quote.NewBatcher(src)
+	if r := k.quotes.Register(); r != nil {
+		if err := r.Start(ctx, attest.StartEvent(k.digest)); err != nil {
+			return fmt.Errorf("keep: bind the start configuration: %w", err)
+		}
+	}
+	if k.id, err = newIdentity(); err != nil {
+		return err
+	}
 	k.steps.mark("keep boot")
 	k.port.Log(sallyport.LogReady)
 	return nil
+}
+
+// sourceTimeout bounds the setup of the evidence source and each entry into a
+// register. A slow TPM takes ten seconds and more for an RSA key.
+const sourceTimeout = 60 * time.Second
+
+// source makes the platform's evidence source.
+func (k *Keep) source(ctx context.Context) (quote.Source, error) {
+	d := k.launch.Devices
+	switch k.start.Platform {
+	case attest.PlatformSim:
+		return quote.Sim{Host: k.port, Chain: k.hints}, nil
+	case attest.PlatformVTPM:
+		t, err := quote.NewTPM(ctx, d.TPM, d.EventLog)
+		if err != nil {
+			return nil, err
+		}
+		t.Hints = k.hints
+		return t, nil
+	case attest.PlatformSNP, attest.PlatformTDX:
+		return &quote.TSM{Device: d.TSM, Platform: k.start.Platform, Hints: k.hints}, nil
+	}
+	return quote.None{}, nil
 }
 
 // hints asks the host for stapled certificates. They are untrusted and only

@@ -38,6 +38,8 @@ func (k *Keep) attest(ctx context.Context) (*claimant, error) {
 	select {
 	case c := <-k.claims:
 		return c, nil
+	case err := <-k.broken:
+		return nil, err
 	case err := <-lost:
 		return nil, fmt.Errorf("keep: the sallyport is gone: %w", err)
 	case <-k.engine.gone:
@@ -151,7 +153,7 @@ func (k *Keep) exchange(ctx context.Context, conn *session.Conn) (kept bool, err
 				return false, err
 			}
 		case session.TypeClaim:
-			c, err := k.claim(conn, p, asked)
+			c, err := k.claim(ctx, conn, p, asked)
 			if err != nil {
 				return false, err
 			}
@@ -260,7 +262,7 @@ func (k *Keep) leaf(binding [attest.BindingSize]byte) *attest.Leaf {
 // claim takes the Keep for the owner on conn, if it is still empty. It is the
 // one place where a Keep gets an owner, and it is atomic: everyone else who
 // waits is turned away.
-func (k *Keep) claim(conn *session.Conn, p []byte, asked int) (*claimant, error) {
+func (k *Keep) claim(ctx context.Context, conn *session.Conn, p []byte, asked int) (*claimant, error) {
 	var m session.Claim
 	if err := session.Decode(p, &m); err != nil {
 		return nil, refused(session.CodeBadRequest, "%v", err)
@@ -289,6 +291,10 @@ func (k *Keep) claim(conn *session.Conn, p []byte, asked int) (*claimant, error)
 	}
 	k.mu.Unlock()
 
+	if err := k.record(ctx, h); err != nil {
+		k.broken <- err // room for one, and only one session gets here
+		return nil, refused(session.CodeEvidence, "%v", err)
+	}
 	k.port.Log(sallyport.LogClaimed)
 	for _, c := range rivals {
 		go func() {
@@ -300,4 +306,21 @@ func (k *Keep) claim(conn *session.Conn, p []byte, asked int) (*claimant, error)
 	// Keep: it has an owner now and is of no use to anybody else.
 	conn.WriteMessage(session.TypeClaimed, nil)
 	return &claimant{conn: conn, secretsKey: secrets, asked: asked}, nil
+}
+
+// record enters the claim into the platform's register, before anybody is told
+// of it: hardware then shows that this Keep is no longer empty, even if it is
+// emptied out. A Keep that cannot do so has an owner that it cannot prove, and
+// ends.
+func (k *Keep) record(ctx context.Context, ownerKeyHash [32]byte) error {
+	r := k.quotes.Register()
+	if r == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, sourceTimeout)
+	defer cancel()
+	if err := r.Claim(ctx, attest.ClaimEvent(ownerKeyHash, k.id.channelSPKI)); err != nil {
+		return fmt.Errorf("keep: the claim cannot be recorded by the platform: %w", err)
+	}
+	return nil
 }

@@ -5,7 +5,9 @@
 // file on every platform. A loader starts it, nobody types it.
 //
 //	keep process        the parent of a Keep on platform process or sim
-//	keep engine SPEC    its engine child
+//	keep vm DEVICES     the same inside a virtual machine, started by its first
+//	                    process, which hands over the devices that DEVICES names
+//	keep engine SPEC    the engine child
 //	keep version        prints the runtime's version and its engine
 //
 // It knows no configuration, reads no environment and opens no file by a name
@@ -28,6 +30,7 @@ import (
 	"github.com/enarx/enarx-go/keep/child"
 	"github.com/enarx/enarx-go/keep/engine"
 	"github.com/enarx/enarx-go/keep/engine/wazero"
+	"github.com/enarx/enarx-go/keep/quote"
 )
 
 func main() {
@@ -38,7 +41,9 @@ func main() {
 	}
 	switch {
 	case role == "process" && len(os.Args) == 2:
-		os.Exit(process(started))
+		os.Exit(parent(started, keep.Launch{Platforms: []string{attest.PlatformProcess, attest.PlatformSim}}))
+	case role == "vm" && len(os.Args) == 3:
+		os.Exit(vm(started, os.Args[2]))
 	case role == "engine" && len(os.Args) == 3:
 		os.Exit(engineChild(os.Args[2]))
 	case role == "version":
@@ -81,10 +86,24 @@ func muteStderr() error {
 	return nil
 }
 
-// process is the start of a Keep that is a process: it seals itself and its
+// vm is the start of a Keep inside a virtual machine. What the machine has to
+// prove with says what it can be.
+func vm(started time.Time, devices string) int {
+	d, err := quote.Inherited(devices)
+	if err != nil {
+		return report(err)
+	}
+	platforms, err := d.Platforms()
+	if err != nil {
+		return report(err)
+	}
+	return parent(started, keep.Launch{Platforms: platforms, Devices: d})
+}
+
+// parent is the start of a Keep's parent process: it seals itself and its
 // child before it reads a byte from the host, then lives the one life that
 // all platforms share.
-func process(started time.Time) int {
+func parent(started time.Time, l keep.Launch) int {
 	spec, err := sandbox.ReadSpec(sandbox.SpecFD)
 	if err != nil {
 		return report(err)
@@ -117,17 +136,9 @@ func process(started time.Time) int {
 	if err := control.RootReady(); err != nil {
 		return report(err)
 	}
-	l := keep.Launch{
-		Channel:   os.NewFile(sandbox.SallyportFD, "sallyport"),
-		Platforms: []string{attest.PlatformProcess, attest.PlatformSim},
-		Control:   control,
-		Child:     proc,
-
-		ChildErrors: errs,
-
-		CacheDir: spec.CachePath(),
-		Started:  started,
-	}
+	l.Channel = os.NewFile(sandbox.SallyportFD, "sallyport")
+	l.Control, l.Child, l.ChildErrors = control, proc, errs
+	l.CacheDir, l.Started = spec.CachePath(), started
 	for i, d := range spec.Dirs {
 		l.Dirs = append(l.Dirs, child.Dir{Path: spec.DirPath(i), Guest: d.Guest, ReadOnly: d.ReadOnly})
 	}

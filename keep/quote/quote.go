@@ -73,6 +73,12 @@ func (b *Batcher) Responder() attest.Responder {
 	return r
 }
 
+// Register is the source's runtime register, or nil for platforms without one.
+func (b *Batcher) Register() Register {
+	r, _ := b.src.(Register)
+	return r
+}
+
 // Batcher shares quotes among the sessions of one Keep.
 type Batcher struct {
 	src Source
