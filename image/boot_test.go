@@ -1,0 +1,80 @@
+// Copyright The Enarx in Go Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package image_test
+
+import (
+	"bytes"
+	"context"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/enarx/enarx-go/image"
+	"github.com/enarx/enarx-go/image/imagetest"
+)
+
+// bootTime bounds one boot: under emulation, on a busy machine, it takes some
+// ten seconds with UEFI.
+const bootTime = 120 * time.Second
+
+// boot starts a machine with the arguments given and returns what came out of
+// its serial port. The machine ends by itself.
+func boot(t *testing.T, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), bootTime)
+	defer cancel()
+	all := []string{"-M", "q35,smm=off,usb=off,smbus=off,vmport=off", "-accel", "tcg", "-cpu", "max,cx16=off",
+		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio",
+		"-device", "virtio-serial-pci",
+		"-chardev", "null,id=n0", "-device", "virtserialport,chardev=n0,name=enarx.sallyport"}
+	cmd := exec.CommandContext(ctx, imagetest.QEMU(t), append(all, args...)...)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("machine: %v\n%s", err, out.String())
+	}
+	return out.String()
+}
+
+func direct(i *image.Image) []string {
+	return []string{"-m", "256", "-kernel", i.Path(image.FileKernel), "-initrd", i.Path(image.FileInitrd), "-append", i.Manifest.Cmdline}
+}
+
+// TestImageBoots boots debug images of both kernels: every module loads, or
+// says that its hardware is not there, and the port is found.
+func TestImageBoots(t *testing.T) {
+	init := imagetest.Program(t, filepath.Join("imagetest", "testdata", "init"))
+	for _, kernel := range []string{imagetest.Kernel612, imagetest.Kernel61} {
+		t.Run(kernel, func(t *testing.T) {
+			i := imagetest.Image(t, imagetest.Options{Kernel: kernel, Init: init, Debug: true})
+			out := boot(t, direct(i)...)
+			for _, want := range []string{"init: cmdline " + i.Manifest.Cmdline + " <nil>", "init: port enarx.sallyport <nil>", "init: bye"} {
+				if !strings.Contains(out, want) {
+					t.Errorf("the machine did not say %q", want)
+				}
+			}
+			loaded := 0
+			for line := range strings.Lines(out) {
+				name, result, ok := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "init: module "), ": ")
+				if !ok || !strings.Contains(line, "init: module ") {
+					continue
+				}
+				loaded++
+				if result != "<nil>" && result != "no such device" {
+					t.Errorf("module %s: %s", name, result)
+				}
+			}
+			if loaded != len(i.Manifest.Modules) || loaded == 0 {
+				t.Errorf("%d modules were tried, the manifest has %v", loaded, i.Manifest.Modules)
+			}
+			if t.Failed() {
+				t.Log(out)
+			}
+		})
+	}
+}

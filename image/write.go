@@ -1,0 +1,113 @@
+// Copyright The Enarx in Go Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package image
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// Write puts the image into directory dir, whole or not at all: the files are
+// written beside it, and the finished directory takes its place in one step. An
+// image that is there already is replaced; anything else that is there is left
+// alone, and an error.
+func (c *Contents) Write(dir string) (*Image, error) {
+	if err := c.write(filepath.Clean(dir)); err != nil {
+		return nil, fmt.Errorf("writing image %s: %w", dir, err)
+	}
+	return &Image{Dir: dir, Manifest: c.Manifest}, nil
+}
+
+func (c *Contents) write(dir string) error {
+	replace, err := replaceable(dir)
+	if err != nil {
+		return err
+	}
+	parent := filepath.Dir(dir)
+	if err := os.MkdirAll(parent, 0o755); err != nil {
+		return err
+	}
+	tmp, err := os.MkdirTemp(parent, ".image-*")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(tmp) // also the image that was replaced
+	for _, f := range c.Manifest.Files {
+		if err := writeSynced(filepath.Join(tmp, f.Name), c.files[f.Name]); err != nil {
+			return err
+		}
+	}
+	if err := writeSynced(filepath.Join(tmp, FileManifest), c.files[FileManifest]); err != nil {
+		return err
+	}
+	if err := os.Chmod(tmp, 0o755); err != nil {
+		return err
+	}
+	if err := syncDir(tmp); err != nil {
+		return err
+	}
+	if replace {
+		err = exchange(tmp, dir)
+	} else {
+		err = os.Rename(tmp, dir)
+	}
+	if err != nil {
+		return err
+	}
+	return syncDir(parent)
+}
+
+// replaceable says whether dir has an image, and fails if it has anything else.
+func replaceable(dir string) (bool, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	known := map[string]bool{FileManifest: true}
+	for _, name := range fileOrder {
+		known[name] = true
+	}
+	for _, e := range entries {
+		if !known[e.Name()] {
+			return false, fmt.Errorf("the directory is there and has %s, which is no file of an image; name another directory", e.Name())
+		}
+	}
+	return true, nil
+}
+
+// writeSynced writes a file that everybody may read, whatever the umask.
+func writeSynced(path string, data []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Chmod(0o644)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// syncDir makes the names in a directory last. Systems that cannot do that for
+// a directory say so with an error that is none of ours.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	d.Sync()
+	return nil
+}
