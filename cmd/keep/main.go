@@ -10,8 +10,9 @@
 //	keep engine SPEC    the engine child
 //	keep version        prints the runtime's version and its engine
 //
-// It knows no configuration, reads no environment and opens no file by a name
-// from outside. What it links is the trusted computing base; deps_test.go
+// As /init of an image it is the first process of that machine (package
+// keep/guest). It knows no configuration, reads no environment and opens no
+// file by a name from outside. What it links is the trusted computing base; deps_test.go
 // holds the list.
 package main
 
@@ -30,6 +31,7 @@ import (
 	"github.com/enarx/enarx-go/keep/child"
 	"github.com/enarx/enarx-go/keep/engine"
 	"github.com/enarx/enarx-go/keep/engine/wazero"
+	"github.com/enarx/enarx-go/keep/guest"
 	"github.com/enarx/enarx-go/keep/quote"
 )
 
@@ -44,9 +46,11 @@ func main() {
 		role = os.Args[1]
 	}
 	switch {
+	case guest.IsInit():
+		guest.Main()
 	case role == "process" && len(os.Args) == 2:
 		os.Exit(parent(started, keep.Launch{Platforms: []string{attest.PlatformProcess, attest.PlatformSim}}))
-	case role == "vm" && len(os.Args) == 3:
+	case role == guest.Role && len(os.Args) == 3:
 		os.Exit(vm(started, os.Args[2]))
 	case role == "engine" && len(os.Args) == 3:
 		os.Exit(engineChild(os.Args[2]))

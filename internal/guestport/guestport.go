@@ -14,9 +14,12 @@
 //	'w'  words of the Keep runtime for its host, 1 to [MaxWords] bytes
 //	'g'  goodbye: 1 byte exit status, then a reason in ASCII, 0 to [MaxReason] bytes
 //
-// A goodbye is the guest's last frame, and power-off follows it. To the host, a
-// machine that ends in any other way has failed: QEMU's own exit status is 0 for
-// a panic, for a guest out of memory and for a restart alike. All of this is
+// A goodbye is the guest's last frame. Its reason is one of the Reason
+// constants, or says in words why the machine could not start the Keep. The host
+// shows that it has it by closing its end of the port, for which the guest waits
+// a second; then the guest powers off. To the host, a machine that ends in any
+// other way has failed: QEMU's own exit status is 0 for a panic, for a guest out
+// of memory and for a restart alike. All of this is
 // untrusted: it tells a host how its guest says that it ended, and a client
 // nothing at all.
 package guestport
@@ -54,10 +57,20 @@ type Frame struct {
 	Payload []byte
 }
 
+// Reasons of a goodbye, the words that platform process has for the same.
+const (
+	ReasonExited    = "exited"
+	ReasonKilled    = "killed" // by a signal
+	ReasonForbidden = "killed for a forbidden system call"
+	ReasonMemory    = "out of memory"
+)
+
 // Goodbye is how the guest says that the Keep ended.
 type Goodbye struct {
-	Status byte   // of the Keep's parent process
-	Reason string // "exited", "out of memory", "killed", …
+	// Status is the exit status of the Keep's parent process, or 128 and the
+	// number of the signal that ended it.
+	Status byte
+	Reason string
 }
 
 // AppendWords appends the frames that carry p.

@@ -73,6 +73,13 @@ func StartChild(spec *Spec, c Child) (*os.Process, error) {
 		attr.Env = RuntimeEnv(os.Getenv("GOMAXPROCS"))
 	}
 	argv = append(argv, string(arg))
+	if spec.ChildFirst {
+		back, err := offerToKernel()
+		if err != nil {
+			return nil, err
+		}
+		defer back()
+	}
 	if spec.PIDNS {
 		attr.Sys = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
 		return startProcess(argv, attr)
@@ -111,6 +118,27 @@ func closeOnExecAll() error {
 		return fmt.Errorf("start engine child: %d descriptors may be open, at most %d can be checked; lower the limit or use Linux 5.11", lim.Cur, maxDescriptors)
 	}
 	return nil
+}
+
+// oomScore is this process's part in the kernel's choice of whom to end when
+// memory runs out (proc_pid_oom_score_adj(5)).
+const oomScore = "/proc/self/oom_score_adj"
+
+// offerToKernel makes this process the first to end, for the child to inherit
+// it, and returns how to take that back. The child cannot: it has no /proc
+// when it runs a workload.
+func offerToKernel() (back func(), err error) {
+	own, err := os.ReadFile(oomScore)
+	if err == nil {
+		err = os.WriteFile(oomScore, []byte("1000"), 0)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("make the engine child the first to end when memory runs out: %w", err)
+	}
+	return func() {
+		// A parent that stays first in line loses its report only.
+		_ = os.WriteFile(oomScore, own, 0)
+	}, nil
 }
 
 func startProcess(argv []string, attr *os.ProcAttr) (*os.Process, error) {

@@ -62,6 +62,7 @@ var numbers = map[string]uint32{
 	"read":                    unix.SYS_READ,
 	"readlinkat":              unix.SYS_READLINKAT,
 	"readv":                   unix.SYS_READV,
+	"reboot":                  unix.SYS_REBOOT,
 	"recvfrom":                unix.SYS_RECVFROM,
 	"recvmsg":                 unix.SYS_RECVMSG,
 	"renameat":                unix.SYS_RENAMEAT,

@@ -203,6 +203,19 @@ var writeFileRules = []rule{
 	{call: "utimensat", why: "fd_filestat_set_times, path_filestat_set_times"},
 }
 
+// rebootRules end a machine, and do nothing else that reboot(2) can.
+var rebootRules = []rule{
+	{call: "reboot", when: is(2, unix.LINUX_REBOOT_CMD_POWER_OFF), why: "the end of the machine"},
+	{call: "reboot", when: is(2, unix.LINUX_REBOOT_CMD_RESTART), why: "the end of a machine that cannot power off"},
+	{call: "waitid", why: "the Keep's end"},
+	{call: "wait4", why: "the Keep's end, where there are no pidfds"},
+}
+
+// firstPolicy is the first process of a machine after SealFirst.
+func firstPolicy() policy {
+	return policy{"first process", slices.Concat(runtimeRules, dataMemory, rebootRules)}
+}
+
 // parentPolicy is the Keep's parent process after SealParent.
 func parentPolicy() policy {
 	return policy{"keep", slices.Concat(runtimeRules, dataMemory, brokerRules)}

@@ -47,6 +47,27 @@ func SealParent(spec *Spec) ([]Layer, error) {
 	return append(layers, l), nil
 }
 
+// SealFirst takes from the first process of a machine everything but waiting
+// for the Keep, saying how it ended, and ending the machine. It stays the
+// machine's root, with one capability, CAP_SYS_BOOT, and can open nothing. On
+// error the machine must end.
+func SealFirst(spec *Spec) ([]Layer, error) {
+	layers, err := dropPowerBut(unix.CAP_SYS_BOOT)
+	if err != nil {
+		return nil, err
+	}
+	l, err := restrictLandlock(spec, reach{signals: true})
+	if err != nil {
+		return nil, err
+	}
+	layers = append(layers, l)
+	l, err = restrictSyscalls(spec, firstPolicy())
+	if err != nil {
+		return nil, err
+	}
+	return append(layers, l), nil
+}
+
 // SealChild takes from the engine child everything that the stage does not
 // need. StageCompile comes first, StageRun second, each once. On error the
 // child must end.
@@ -95,7 +116,11 @@ func dropPower(spec *Spec) ([]Layer, error) {
 			return nil, err
 		}
 	}
-	if err := dropCapabilities(); err != nil {
+	return dropPowerBut()
+}
+
+func dropPowerBut(keep ...uint) ([]Layer, error) {
+	if err := dropCapabilities(keep...); err != nil {
 		return nil, err
 	}
 	if _, _, e := syscall.AllThreadsSyscall6(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0); e != 0 {
@@ -106,7 +131,7 @@ func dropPower(spec *Spec) ([]Layer, error) {
 		return nil, fmt.Errorf("hide the Keep's memory from other processes: %w", err)
 	}
 	return []Layer{
-		{"capabilities", true, "none left"},
+		{"capabilities", true, fmt.Sprintf("%d left", len(keep))},
 		{"no new privileges", true, "on every thread"},
 		{"memory", true, "not traceable, no core dump"},
 	}, nil
@@ -144,11 +169,15 @@ func switchUser(id int) error {
 }
 
 // dropCapabilities empties the effective, permitted and inheritable sets of
-// every thread. The bounding set needs no emptying: execve is denied, and
+// every thread, but for those to keep, which it leaves in the first two. The bounding set needs no emptying: execve is denied, and
 // no-new-privileges keeps it from adding anything.
-func dropCapabilities() error {
+func dropCapabilities(keep ...uint) error {
 	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
+	for _, c := range keep {
+		data[c/32].Effective |= 1 << (c % 32)
+		data[c/32].Permitted |= 1 << (c % 32)
+	}
 	_, _, e := syscall.AllThreadsSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&hdr)), uintptr(unsafe.Pointer(&data[0])), 0)
 	runtime.KeepAlive(&hdr)
 	runtime.KeepAlive(&data)

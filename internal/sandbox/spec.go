@@ -42,6 +42,10 @@ type Spec struct {
 	// they seal themselves, or 0 to stay. It is set where the Keep needs
 	// real root to build its root directory.
 	DropTo int `json:"drop_to,omitempty"`
+	// ChildFirst says that the kernel shall end the engine child before its
+	// parent when memory runs out, so that the parent can report it. It is
+	// set in a machine of the Keep's own, where /proc is the Keep's to use.
+	ChildFirst bool `json:"child_first,omitempty"`
 	// Limits are resource limits that StartChild sets on the Keep, and that
 	// the child inherits. The Keep lowers them itself because that needs no
 	// privilege, where the loader would need one.

@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command testkeep is a Keep for tests of loaders: it starts and seals itself
-// as the real one does, but then obeys lines of text on the sallyport.
+// as the real one does, also as the first process of a machine, but then obeys
+// lines of text on the sallyport.
 package main
 
 import (
@@ -17,11 +18,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/enarx/enarx-go/internal/sandbox"
+	"github.com/enarx/enarx-go/keep/guest"
 )
 
 func main() {
 	switch {
-	case len(os.Args) == 2 && os.Args[1] == "process":
+	case guest.IsInit():
+		guest.Main()
+	case len(os.Args) == 2 && os.Args[1] == "process", len(os.Args) == 3 && os.Args[1] == guest.Role:
 		os.Exit(keep())
 	case len(os.Args) == 3 && os.Args[1] == "engine":
 		os.Exit(engine(os.Args[2]))

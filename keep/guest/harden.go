@@ -1,0 +1,103 @@
+// Copyright The Enarx in Go Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package guest
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// setting is one file of /proc/sys and the value that it gets.
+type setting struct {
+	name, value string
+	// since is the kernel version that brought it, for one that a kernel
+	// of an image may not have yet. Others must exist.
+	since string
+	why   string
+}
+
+// settings are made once all modules are loaded, before anything from outside
+// is read.
+var settings = []setting{
+	{"kernel/modules_disabled", "1", "", "no code enters the kernel any more"},
+	{"kernel/kexec_load_disabled", "1", "", "no other kernel is started from this one"},
+	{"kernel/sysrq", "0", "", "no keyboard or console commands the kernel"},
+	{"kernel/unprivileged_bpf_disabled", "1", "", "no program in the kernel's BPF machine; cannot be undone"},
+	{"kernel/io_uring_disabled", "2", "6.6", "system calls that no filter sees"},
+	{"kernel/perf_event_paranoid", "3", "", "no performance counters"},
+	{"kernel/yama/ptrace_scope", "3", "", "nobody traces anybody; cannot be undone"},
+	{"kernel/dmesg_restrict", "1", "", "the kernel's log tells addresses"},
+	{"kernel/kptr_restrict", "2", "", "no kernel addresses in proc"},
+	{"kernel/randomize_va_space", "2", "", "addresses differ from run to run"},
+	{"kernel/core_pattern", "/dev/null/core", "", "no core dump, and no program that takes one"},
+	{"fs/suid_dumpable", "0", "", "no core dump of a process that changed its user"},
+	{"kernel/modprobe", "", "", "the kernel starts no program to find a module"},
+	{"kernel/usermodehelper/bset", "0 0", "", "a program that the kernel starts has no capability"},
+	{"kernel/usermodehelper/inheritable", "0 0", "", "a program that the kernel starts has no capability"},
+	{"dev/tty/ldisc_autoload", "0", "", "line disciplines were a source of kernel bugs"},
+	{"kernel/panic_on_oops", "1", "", "a kernel that has stumbled does not go on"},
+	{"kernel/panic", "-1", "", "a panic ends the machine at once"},
+	// The kernel ends the engine child first, then the Keep's parent, never
+	// this process, which reports it. Only when nothing is left to end does
+	// the kernel panic.
+	{"vm/panic_on_oom", "0", "", "running out of memory ends the Keep, with a report"},
+	{"vm/oom_kill_allocating_task", "0", "", "the one to end is chosen by its score"},
+}
+
+// lastSettings are made when the Keep's parent process has its namespaces. It
+// still makes a mount namespace and a process namespace, for its root directory
+// and its child.
+var lastSettings = []setting{
+	{"user/max_user_namespaces", "0", "", "nobody else becomes root of a namespace"},
+	{"user/max_net_namespaces", "0", "", "nothing left to be made"},
+	{"user/max_ipc_namespaces", "0", "", "nothing left to be made"},
+	{"user/max_uts_namespaces", "0", "", "nothing left to be made"},
+	{"user/max_cgroup_namespaces", "0", "", "nothing left to be made"},
+}
+
+// apply makes settings below root, which is /proc/sys.
+func apply(root string, settings []setting) error {
+	for _, s := range settings {
+		err := writeFile(root+"/"+s.name, s.value)
+		if errors.Is(err, os.ErrNotExist) && s.since != "" {
+			continue // the system call filters hold without it
+		}
+		if err != nil {
+			return fmt.Errorf("harden the kernel: set %s to %q (%s): %w", s.name, s.value, s.why, err)
+		}
+	}
+	return nil
+}
+
+// lockDown raises the kernel's lockdown to confidentiality: even root reads and
+// writes no kernel memory, by no way that the kernel knows
+// (kernel_lockdown(7)).
+func lockDown() error {
+	const (
+		dir  = "/sys/kernel/security"
+		file = dir + "/lockdown"
+		want = "confidentiality"
+	)
+	if err := unix.Mount("securityfs", dir, "securityfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
+		return fmt.Errorf("mount securityfs: %w", err)
+	}
+	is := func() bool {
+		s, err := readSmall(file)
+		return err == nil && strings.Contains(s, "["+want+"]")
+	}
+	if is() {
+		return nil
+	}
+	if err := writeFile(file, want); err != nil {
+		return fmt.Errorf("lock the kernel down: %w; the kernel must be built with SECURITY_LOCKDOWN_LSM and have lockdown among its lsm= modules", err)
+	}
+	if !is() {
+		return fmt.Errorf("lock the kernel down: it did not take %q", want)
+	}
+	return nil
+}
