@@ -8,6 +8,7 @@ package image_test
 import (
 	"bytes"
 	"context"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -76,5 +77,32 @@ func TestImageBoots(t *testing.T) {
 				t.Log(out)
 			}
 		})
+	}
+}
+
+// TestDiskBootsUnderUEFI boots disk.raw as firmware does that knows nothing of
+// it, and compares what the stub hands to the kernel.
+func TestDiskBootsUnderUEFI(t *testing.T) {
+	code, vars := imagetest.Firmware(t)
+	store := filepath.Join(t.TempDir(), "vars.fd")
+	b, err := os.ReadFile(vars)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(store, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	init := imagetest.Program(t, filepath.Join("imagetest", "testdata", "init"))
+	i := imagetest.Image(t, imagetest.Options{Init: init, Debug: true})
+	out := boot(t, "-m", "512",
+		"-drive", "if=pflash,format=raw,readonly=on,file="+code, "-drive", "if=pflash,format=raw,file="+store,
+		"-drive", "if=none,id=d0,format=raw,readonly=on,file="+i.Path(image.FileDisk), "-device", "virtio-blk-pci,drive=d0,bootindex=0")
+	for _, want := range []string{"init: cmdline " + i.Manifest.Cmdline + " <nil>", "init: port enarx.sallyport <nil>", "init: bye"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the machine did not say %q", want)
+		}
+	}
+	if t.Failed() {
+		t.Log(out)
 	}
 }

@@ -43,7 +43,7 @@ func (c *Contents) File(name string) []byte { return c.files[name] }
 // Build makes an image. The same inputs give the same bytes.
 func Build(ctx context.Context, in Inputs) (*Contents, error) {
 	b := &builder{Inputs: in, c: &Contents{files: map[string][]byte{}}}
-	for _, step := range []func() error{b.keep, b.kernel, b.cmdlines, b.initrd, b.manifest} {
+	for _, step := range []func() error{b.keep, b.kernel, b.cmdlines, b.initrd, b.uki, b.manifest} {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}

@@ -4,6 +4,7 @@
 package image
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -87,7 +88,7 @@ func writeSynced(path string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(data)
+	err = writeSparse(f, data)
 	if err == nil {
 		err = f.Chmod(0o644)
 	}
@@ -98,6 +99,22 @@ func writeSynced(path string, data []byte) error {
 		err = cerr
 	}
 	return err
+}
+
+// writeSparse leaves out blocks of zeros, of which a disk has many.
+func writeSparse(f *os.File, data []byte) error {
+	const block = 64 << 10
+	zeros := make([]byte, block)
+	for at := 0; at < len(data); at += block {
+		b := data[at:min(at+block, len(data))]
+		if bytes.Equal(b, zeros[:len(b)]) {
+			continue
+		}
+		if _, err := f.WriteAt(b, int64(at)); err != nil {
+			return err
+		}
+	}
+	return f.Truncate(int64(len(data)))
 }
 
 // syncDir makes the names in a directory last. Systems that cannot do that for

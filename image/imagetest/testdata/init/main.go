@@ -31,6 +31,11 @@ func main() {
 		name, err := os.ReadFile("/sys/class/virtio-ports/" + p.Name() + "/name")
 		fmt.Printf("init: port %s %v\n", strings.TrimSpace(string(name)), err)
 	}
+	for i := range 16 {
+		if pcr, err := os.ReadFile(fmt.Sprintf("/sys/class/tpm/tpm0/pcr-sha256/%d", i)); err == nil {
+			fmt.Printf("init: PCR %d %s\n", i, strings.ToLower(strings.TrimSpace(string(pcr))))
+		}
+	}
 	fmt.Println("init: bye")
 	unix.Sync()
 	fmt.Println(unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF))
