@@ -17,11 +17,24 @@
 // A goodbye is the guest's last frame. Its reason is one of the Reason
 // constants, or says in words why the machine could not start the Keep. The host
 // shows that it has it by closing its end of the port, for which the guest waits
-// a second; then the guest powers off. To the host, a machine that ends in any
-// other way has failed: QEMU's own exit status is 0 for a panic, for a guest out
-// of memory and for a restart alike. All of this is
-// untrusted: it tells a host how its guest says that it ended, and a client
-// nothing at all.
+// a second; then the guest ends the machine, and to its host a machine that ends
+// without a goodbye has failed: QEMU's own exit status is 0 for a panic, for a
+// guest out of memory and for a restart alike.
+//
+// What QEMU says of the end (QMP event SHUTDOWN) depends on the machine:
+//
+//	ACPI                                   guest-shutdown
+//	acpi=off, pvpanic of QEMU 9.1 or later guest-shutdown, after GUEST_PVSHUTDOWN
+//	acpi=off without that                  guest-reset
+//
+// acpi=off is the command line of platform snp, whose QEMU is newer than 9.1; give
+// the machine the device pvpanic-pci. Where there is none, the guest restarts,
+// because asked to power off the kernel would halt and never end; a loader that
+// has seen the goodbye takes guest-reset, too, for the end that was announced.
+// Without a goodbye, guest-reset is a panic.
+//
+// All of this is untrusted: it tells a host how its guest says that it ended, and
+// a client nothing at all.
 package guestport
 
 import (

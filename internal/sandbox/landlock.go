@@ -26,6 +26,9 @@ type reach struct {
 	// its child, which lives in another domain. No socket call is allowed to
 	// it, and the only signals are to itself and through a held pidfd.
 	signals bool
+	// files are directories whose files may be read and written; those that
+	// do not exist are left out.
+	files []string
 }
 
 // lastUnscoped is the last Landlock version that says nothing about signals.
@@ -54,6 +57,9 @@ func restrictLandlock(spec *Spec, r reach) (Layer, error) {
 	}
 	if spec.Cache != nil && (r.cacheRead || r.cacheWrite) {
 		rules = append(rules, dirRule(spec.CachePath(), !r.cacheWrite, v))
+	}
+	if len(r.files) > 0 {
+		rules = append(rules, landlock.RWFiles(r.files...).IgnoreIfMissing())
 	}
 	if err := landlockConfigs[v].Restrict(rules...); err != nil {
 		return Layer{}, fmt.Errorf("apply Landlock version %d: %w", v, err)

@@ -106,5 +106,5 @@ func allCalls(t *testing.T) []sysCall {
 }
 
 func policies() []policy {
-	return []policy{parentPolicy(), compilePolicy(false, true), runPolicy(false, false), runPolicy(true, false), runPolicy(true, true)}
+	return []policy{parentPolicy(), firstPolicy(First{}), firstPolicy(First{Files: []string{"/"}, Reports: true}), compilePolicy(false, true), runPolicy(false, false), runPolicy(true, false), runPolicy(true, true)}
 }

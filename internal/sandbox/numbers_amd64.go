@@ -40,6 +40,7 @@ var numbers = map[string]uint32{
 	"getsockopt":              unix.SYS_GETSOCKOPT,
 	"gettid":                  unix.SYS_GETTID,
 	"gettimeofday":            unix.SYS_GETTIMEOFDAY,
+	"ioctl":                   unix.SYS_IOCTL,
 	"landlock_add_rule":       unix.SYS_LANDLOCK_ADD_RULE,
 	"landlock_create_ruleset": unix.SYS_LANDLOCK_CREATE_RULESET,
 	"landlock_restrict_self":  unix.SYS_LANDLOCK_RESTRICT_SELF,

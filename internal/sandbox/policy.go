@@ -211,9 +211,31 @@ var rebootRules = []rule{
 	{call: "wait4", why: "the Keep's end, where there are no pidfds"},
 }
 
+// fileRules open files where Landlock lets them be opened.
+var fileRules = []rule{
+	{call: "openat", why: "each report opens the kernel's files anew"},
+	{call: "newfstatat", why: "os.Open, on some kinds of file"},
+}
+
+// reportRules are the requests of AMD's report device (linux/sev-guest.h):
+// SNP_GET_REPORT and SNP_GET_EXT_REPORT. The third, for derived keys, is not
+// among them.
+var reportRules = []rule{
+	{call: "ioctl", when: is(1, 0xc0205300), why: "a report"},
+	{call: "ioctl", when: is(1, 0xc0205302), why: "a report with the host's certificates"},
+}
+
 // firstPolicy is the first process of a machine after SealFirst.
-func firstPolicy() policy {
-	return policy{"first process", slices.Concat(runtimeRules, dataMemory, rebootRules)}
+func firstPolicy(f First) policy {
+	p := policy{"first process", slices.Concat(runtimeRules, dataMemory, noPipe, rebootRules)}
+	if len(f.Files) > 0 {
+		p.rules = slices.Concat(p.rules, fileRules)
+	}
+	if f.Reports {
+		p.name = "first process with reports"
+		p.rules = slices.Concat(p.rules, reportRules)
+	}
+	return p
 }
 
 // parentPolicy is the Keep's parent process after SealParent.

@@ -47,21 +47,31 @@ func SealParent(spec *Spec) ([]Layer, error) {
 	return append(layers, l), nil
 }
 
+// First is what the first process of a machine may do beside waiting for the
+// Keep and ending the machine.
+type First struct {
+	// Files are directories below which it may open files that are there,
+	// to read and write them: the kernel's interfaces to the CPU's reports.
+	Files []string
+	// Reports allows the two requests of AMD's report device.
+	Reports bool
+}
+
 // SealFirst takes from the first process of a machine everything but waiting
-// for the Keep, saying how it ended, and ending the machine. It stays the
-// machine's root, with one capability, CAP_SYS_BOOT, and can open nothing. On
-// error the machine must end.
-func SealFirst(spec *Spec) ([]Layer, error) {
+// for the Keep, saying how it ended, ending the machine, and what f has. It
+// stays the machine's root, with one capability, CAP_SYS_BOOT. On error the
+// machine must end.
+func SealFirst(spec *Spec, f First) ([]Layer, error) {
 	layers, err := dropPowerBut(unix.CAP_SYS_BOOT)
 	if err != nil {
 		return nil, err
 	}
-	l, err := restrictLandlock(spec, reach{signals: true})
+	l, err := restrictLandlock(spec, reach{signals: true, files: f.Files})
 	if err != nil {
 		return nil, err
 	}
 	layers = append(layers, l)
-	l, err = restrictSyscalls(spec, firstPolicy())
+	l, err = restrictSyscalls(spec, firstPolicy(f))
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ package guest
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -21,12 +22,12 @@ import (
 type ending struct {
 	vmstat  *os.File // /proc/vmstat
 	caches  *os.File // /proc/sys/vm/drop_caches
-	restart bool     // the machine has no way to power off
+	restart bool     // the kernel knows no way to power off
 }
 
 // prepare opens what the end needs and then takes everything else from this
 // process.
-func (e *ending) prepare(spec *sandbox.Spec) error {
+func (e *ending) prepare(spec *sandbox.Spec, first sandbox.First) error {
 	var err error
 	if e.vmstat, err = os.Open("/proc/vmstat"); err != nil {
 		return fmt.Errorf("prepare the end: %w", err)
@@ -34,10 +35,38 @@ func (e *ending) prepare(spec *sandbox.Spec) error {
 	if e.caches, err = os.OpenFile(sysctls+"/vm/drop_caches", os.O_WRONLY, 0); err != nil {
 		return fmt.Errorf("prepare the end: %w", err)
 	}
-	if _, err := sandbox.SealFirst(spec); err != nil {
+	e.restart = !canPowerOff("/sys")
+	if _, err := sandbox.SealFirst(spec, first); err != nil {
 		return fmt.Errorf("seal the first process: %w", err)
 	}
 	return nil
+}
+
+// shutdownEvent is PVPANIC_SHUTDOWN of linux/pvpanic.h: the host's device takes
+// a notice of power-off, which ends the machine.
+const shutdownEvent = 1 << 2
+
+// canPowerOff says whether the kernel knows a way to power off: ACPI, or, without
+// it, the pvpanic device of QEMU 9.1 or later. Asked to power off without a
+// way, the kernel would halt and the host wait.
+func canPowerOff(sys string) bool {
+	if _, err := os.Stat(sys + "/firmware/acpi"); err == nil {
+		return true
+	}
+	devices, err := filepath.Glob(sys + "/bus/pci/drivers/pvpanic-pci/*/events")
+	if err != nil {
+		return false
+	}
+	for _, d := range devices {
+		s, err := readSmall(d)
+		if err != nil {
+			continue
+		}
+		if events, err := strconv.ParseUint(strings.TrimPrefix(s, "0x"), 16, 8); err == nil && events&shutdownEvent != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // wipe leaves as little as a guest can: the Keep's processes are gone, their

@@ -26,11 +26,12 @@ func IsInit() bool {
 
 // machine is the first process's whole state.
 type machine struct {
-	log    *os.File // the kernel's log; nil but in a debug image
-	rooted bool     // its root directory is in place
-	words  words
-	port   *os.File // the sallyport, until the Keep has it
-	end    ending
+	log     *os.File // the kernel's log; nil but in a debug image
+	rooted  bool     // its root directory is in place
+	words   words
+	port    *os.File // the sallyport, until the Keep has it
+	devices devices
+	end     ending
 }
 
 // Main is the life of the machine: boot, start the Keep, wait for its end,
@@ -66,17 +67,20 @@ func (m *machine) life() (guestport.Goodbye, error) {
 	if err != nil {
 		return guestport.Goodbye{}, err
 	}
-	p, err := startParent(m.port, "none", nil)
+	arg, files := m.devices.handOver()
+	p, err := startParent(m.port, arg, files)
 	if err != nil {
 		return guestport.Goodbye{}, err
 	}
 	m.port.Close()
+	m.devices.close()
 	if err := apply(sysctls, lastSettings); err != nil {
 		return guestport.Goodbye{}, err
 	}
-	if err := m.end.prepare(spec); err != nil {
+	if err := m.end.prepare(spec, m.devices.first()); err != nil {
 		return guestport.Goodbye{}, err
 	}
+	m.devices.serve(m.logf)
 	if err := p.send(spec); err != nil {
 		return guestport.Goodbye{}, err
 	}
@@ -125,7 +129,12 @@ func (m *machine) boot() error {
 	if err := awaitSeed(unix.Getrandom); err != nil {
 		return err
 	}
-	return m.openPorts()
+	if err := m.openPorts(); err != nil {
+		return err
+	}
+	var err error
+	m.devices, err = openDevices()
+	return err
 }
 
 // sysctls is the kernel's settings.

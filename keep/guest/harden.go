@@ -74,16 +74,17 @@ func apply(root string, settings []setting) error {
 	return nil
 }
 
+const securityfs = "/sys/kernel/security"
+
 // lockDown raises the kernel's lockdown to confidentiality: even root reads and
 // writes no kernel memory, by no way that the kernel knows
 // (kernel_lockdown(7)).
 func lockDown() error {
 	const (
-		dir  = "/sys/kernel/security"
-		file = dir + "/lockdown"
+		file = securityfs + "/lockdown"
 		want = "confidentiality"
 	)
-	if err := unix.Mount("securityfs", dir, "securityfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
+	if err := unix.Mount("securityfs", securityfs, "securityfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
 		return fmt.Errorf("mount securityfs: %w", err)
 	}
 	is := func() bool {

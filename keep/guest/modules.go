@@ -15,7 +15,7 @@ import (
 
 // hardware are the modules that find nothing to drive on most machines: each
 // belongs to one kind of TEE.
-var hardware = map[string]bool{"sev-guest": true, "tdx-guest": true}
+var hardware = map[string]bool{"sev_guest": true, "tdx_guest": true}
 
 // loadModules loads the modules in dir in the order of their names. An image
 // without any has no such directory.
@@ -63,7 +63,8 @@ func loadModule(path string, finit func(int, string, int) error) error {
 	return err
 }
 
-// moduleName takes "10-sev-guest.ko.xz" apart.
+// moduleName takes "10-sev-guest.ko.xz" apart. The name is as the kernel has it,
+// without hyphens.
 func moduleName(file string) (name string, flags int, err error) {
 	order, name, ok := strings.Cut(file, "-")
 	name, xz := strings.CutSuffix(name, ".xz")
@@ -76,5 +77,5 @@ func moduleName(file string) (name string, flags int, err error) {
 		// decompressor is in the Keep.
 		flags = unix.MODULE_INIT_COMPRESSED_FILE
 	}
-	return name, flags, nil
+	return strings.ReplaceAll(name, "-", "_"), flags, nil
 }

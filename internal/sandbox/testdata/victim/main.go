@@ -80,8 +80,15 @@ func seal(policy string) error {
 	case "compile":
 		spec.Cache = &sandbox.Mount{Host: "/tmp"}
 	}
-	if policy == "keep" {
+	switch policy {
+	case "keep":
 		_, err := sandbox.SealParent(spec)
+		return err
+	case "first process":
+		_, err := sandbox.SealFirst(spec, sandbox.First{})
+		return err
+	case "first process with reports":
+		_, err := sandbox.SealFirst(spec, sandbox.First{Files: []string{"/sys"}, Reports: true})
 		return err
 	}
 	if _, err := sandbox.SealChild(spec, sandbox.StageCompile); err != nil || policy == "compile" {
