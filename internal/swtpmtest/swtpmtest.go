@@ -32,10 +32,9 @@ type Maker struct {
 	config string
 }
 
-// NewMaker makes a maker of TPMs.
-func NewMaker(t testing.TB) *Maker {
+// NewMaker makes a maker of TPMs in the directory dir, which must be empty.
+func NewMaker(t testing.TB, dir string) *Maker {
 	t.Helper()
-	dir := t.TempDir()
 	m := &Maker{dir: dir, config: filepath.Join(dir, "setup.conf")}
 	write(t, filepath.Join(dir, "localca.conf"), fmt.Sprintf(
 		"statedir = %[1]s\nsigningkey = %[1]s/signkey.pem\nissuercert = %[1]s/issuercert.pem\ncertserial = %[1]s/certserial\n", dir))
@@ -89,11 +88,17 @@ func (m *Maker) certificate(t testing.TB, name string) *x509.Certificate {
 // TPM is the state of one TPM.
 type TPM struct{ dir string }
 
+// Dir is the directory of the TPM's state (swtpm --tpmstate dir=DIR).
+func (p *TPM) Dir() string { return p.dir }
+
 // Make makes a TPM with endorsement keys and certificates, and a SHA-256 bank.
-// Further options of swtpm_setup may be given.
+// Further options of swtpm_setup may be given. Making one takes 1.5 s.
 func (m *Maker) Make(t testing.TB, options ...string) *TPM {
 	t.Helper()
-	dir := t.TempDir()
+	dir, err := os.MkdirTemp(m.dir, "tpm")
+	if err != nil {
+		t.Fatal(err)
+	}
 	args := append([]string{"--tpm2", "--tpmstate", dir, "--config", m.config, "--create-ek-cert",
 		"--pcr-banks", "sha256", "--lock-nvram", "--overwrite"}, options...)
 	if out, err := exec.Command("swtpm_setup", args...).CombinedOutput(); err != nil {
@@ -102,11 +107,16 @@ func (m *Maker) Make(t testing.TB, options ...string) *TPM {
 	return &TPM{dir}
 }
 
-// PowerOn starts the TPM as a machine's power-on does, all PCRs at their start
-// values, and returns the connection that commands go through, a Unix stream
-// socket. The TPM ends with the connection, and at the latest with the test.
+// PowerOn starts a copy of the TPM as a machine's power-on does, all PCRs at their
+// start values, and returns the connection that commands go through, a Unix
+// stream socket. The copy ends with the test and leaves no trace in p, so that
+// many tests can share one TPM at the same time.
 func (p *TPM) PowerOn(t testing.TB) *net.UnixConn {
 	t.Helper()
+	state := t.TempDir()
+	if err := os.CopyFS(state, os.DirFS(p.dir)); err != nil {
+		t.Fatal(err)
+	}
 	// Not t.TempDir, whose long names may not fit into a socket address.
 	dir, err := os.MkdirTemp("", "enarx-swtpm-")
 	if err != nil {
@@ -114,16 +124,17 @@ func (p *TPM) PowerOn(t testing.TB) *net.UnixConn {
 	}
 	path := filepath.Join(dir, "tpm")
 	var words bytes.Buffer
-	cmd := exec.Command("swtpm", "socket", "--tpm2", "--tpmstate", "dir="+p.dir,
+	cmd := exec.Command("swtpm", "socket", "--tpm2", "--tpmstate", "dir="+state,
 		"--server", "type=unixio,path="+path, "--flags", "not-need-init,startup-clear")
 	cmd.Stdout, cmd.Stderr = &words, &words
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("%v: install the package swtpm", err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	ended := make(chan struct{})
+	go func() { cmd.Wait(); close(ended) }()
 	t.Cleanup(func() {
 		cmd.Process.Kill()
+		<-ended
 		os.RemoveAll(dir)
 	})
 	for begin := time.Now(); ; time.Sleep(5 * time.Millisecond) {
@@ -133,8 +144,8 @@ func (p *TPM) PowerOn(t testing.TB) *net.UnixConn {
 			return c.(*net.UnixConn)
 		}
 		select {
-		case err := <-ended:
-			t.Fatalf("swtpm ended: %v\n%s", err, words.String())
+		case <-ended:
+			t.Fatalf("swtpm ended: %v\n%s", cmd.ProcessState, words.String())
 		default:
 		}
 		if time.Since(begin) > startTimeout {

@@ -10,19 +10,12 @@ const (
 	// maxTPMResponse is what the Linux driver hands over at most for one
 	// command (TPM_BUFSIZE).
 	maxTPMResponse = 4096
-	// maxEventLog bounds the firmware's event log: 128 KiB leave room in
-	// attest.MaxEvidence for all else. Logs of real machines have 10 to 60 KiB,
-	// that of a VM with direct boot 2 KiB.
-	maxEventLog = 128 << 10
-	// maxNV bounds a certificate in the TPM's memory. Real ones have 1 to
-	// 2 KiB, and the memory's own limit is often 2,048.
-	maxNV = 4096
 	// nvChunk is how much one read of that memory asks for: every TPM allows
 	// 512 (TPM_PT_NV_BUFFER_MAX of the PC Client profile).
 	nvChunk = 512
-	// maxCredential bounds both parts of a challenge: TPM2B_ID_OBJECT has at
-	// most 132 bytes with SHA-512, an RSA-4096 secret 514.
-	maxCredential = 1024
+	// activationTimeout bounds one answer to a challenge: a TPM decrypts with
+	// RSA in a fraction of a second.
+	activationTimeout = 30 * time.Second
 	// quoteTries is how often a quote is made anew because a PCR changed
 	// between the quote and the reading of the PCRs. After boot nothing
 	// extends any but the Keep itself.

@@ -55,7 +55,7 @@ var pcrs = tpm2.TPMLPCRSelection{PCRSelections: []tpm2.TPMSPCRSelection{
 	{Hash: tpm2.TPMAlgSHA256, PCRSelect: []byte{0xff, 0xff, 0xff}},
 }}
 
-const pcrCount = 24
+const pcrCount = attest.TPMPCRs
 
 // NewTPM takes over the TPM behind rw and the firmware's event log, which may
 // be nil. It makes the attestation key and looks for endorsement keys that have
@@ -67,11 +67,11 @@ func NewTPM(ctx context.Context, rw io.ReadWriter, eventLog io.Reader) (src *TPM
 	}
 	t := &TPM{t: &transport{rw: rw}}
 	if eventLog != nil {
-		if t.eventLog, err = io.ReadAll(io.LimitReader(eventLog, maxEventLog+1)); err != nil {
+		if t.eventLog, err = io.ReadAll(io.LimitReader(eventLog, attest.MaxTPMEventLog+1)); err != nil {
 			return nil, fmt.Errorf("tpm: read the firmware's event log: %w", err)
 		}
-		if len(t.eventLog) > maxEventLog {
-			return nil, fmt.Errorf("tpm: the firmware's event log is longer than %d bytes", maxEventLog)
+		if len(t.eventLog) > attest.MaxTPMEventLog {
+			return nil, fmt.Errorf("tpm: the firmware's event log is longer than %d bytes", attest.MaxTPMEventLog)
 		}
 	}
 	err = t.t.during(ctx, func() error {
@@ -130,9 +130,13 @@ func (t *TPM) Quote(ctx context.Context, reportData [64]byte) (ev attest.Evidenc
 	if err != nil {
 		return attest.Evidence{}, nil, err
 	}
-	v, err := t.encode(q)
+	e := attest.TPMEvidence{AK: t.ak.public, Quote: q.attest, Signature: q.signature, PCRs: q.pcrs, EventLog: t.eventLog}
+	for _, ek := range t.eks {
+		e.Endorsements = append(e.Endorsements, attest.TPMEndorsement{Certificate: ek.certificate, Public: ek.public})
+	}
+	v, err := e.Encode()
 	if err != nil {
-		return attest.Evidence{}, nil, fmt.Errorf("tpm: encode the evidence: %w", err)
+		return attest.Evidence{}, nil, fmt.Errorf("tpm: %w", err)
 	}
 	return attest.Evidence{MediaType: attest.MediaTypeTPM, Value: v}, hints, nil
 }

@@ -5,11 +5,13 @@ package quote
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/asn1"
+	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -159,8 +161,8 @@ func (t *TPM) readNV(index tpm2.TPMHandle) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("NV index %#x: public area: %w", index, err)
 	}
-	if pub.DataSize == 0 || pub.DataSize > maxNV {
-		return nil, fmt.Errorf("NV index %#x: %d bytes, expected 1 to %d", index, pub.DataSize, maxNV)
+	if pub.DataSize == 0 || pub.DataSize > attest.MaxTPMCertificate {
+		return nil, fmt.Errorf("NV index %#x: %d bytes, expected 1 to %d", index, pub.DataSize, attest.MaxTPMCertificate)
 	}
 	// Readable to everybody by the profile, by one of two ways.
 	auth := tpm2.AuthHandle{Handle: index, Name: r.NVName, Auth: tpm2.PasswordAuth(nil)}
@@ -199,13 +201,13 @@ func (t *TPM) Respond(challenge attest.Evidence) (answer attest.Evidence, err er
 	if challenge.MediaType != attest.MediaTypeTPMChallenge {
 		return attest.Evidence{}, fmt.Errorf("tpm: challenge of type %q, expected %q", clip(challenge.MediaType), attest.MediaTypeTPMChallenge)
 	}
-	c, err := decodeChallenge(challenge.Value)
+	c, err := attest.DecodeTPMChallenge(challenge.Value)
 	if err != nil {
 		return attest.Evidence{}, err
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	ctx, cancel := activation()
+	ctx, cancel := context.WithTimeout(context.Background(), activationTimeout)
 	defer cancel()
 	var secret []byte
 	err = t.t.during(ctx, func() error {
@@ -220,9 +222,17 @@ func (t *TPM) Respond(challenge attest.Evidence) (answer attest.Evidence, err er
 
 // activate is TPM2_ActivateCredential with the policy of the default
 // endorsement key templates: TPM2_PolicySecret(TPM_RH_ENDORSEMENT).
-func (t *TPM) activate(c credential) (secret []byte, err error) {
-	if c.endorsement >= len(t.eks) {
-		return nil, fmt.Errorf("tpm: the challenge is for endorsement key %d, there are %d", c.endorsement, len(t.eks))
+func (t *TPM) activate(c *attest.TPMChallenge) (secret []byte, err error) {
+	if uint64(c.Endorsement) >= uint64(len(t.eks)) {
+		return nil, fmt.Errorf("tpm: the challenge is for endorsement key %d, there are %d", c.Endorsement, len(t.eks))
+	}
+	blob, err := unsized("credential", c.IDObject)
+	if err != nil {
+		return nil, err
+	}
+	encrypted, err := unsized("encrypted secret", c.Secret)
+	if err != nil {
+		return nil, err
 	}
 	session, closer, err := tpm2.PolicySession(t.t, tpm2.TPMAlgSHA256, 16)
 	if err != nil {
@@ -239,12 +249,23 @@ func (t *TPM) activate(c credential) (secret []byte, err error) {
 	}
 	r, err := tpm2.ActivateCredential{
 		ActivateHandle: t.ak.auth(tpm2.PasswordAuth(nil)),
-		KeyHandle:      t.eks[c.endorsement].auth(session),
-		CredentialBlob: tpm2.TPM2BIDObject{Buffer: c.blob},
-		Secret:         tpm2.TPM2BEncryptedSecret{Buffer: c.secret},
+		KeyHandle:      t.eks[c.Endorsement].auth(session),
+		CredentialBlob: tpm2.TPM2BIDObject{Buffer: blob},
+		Secret:         tpm2.TPM2BEncryptedSecret{Buffer: encrypted},
 	}.Execute(t.t)
 	if err != nil {
 		return nil, fmt.Errorf("tpm: the TPM does not activate this credential: it is for another endorsement key, or for another attestation key: %w", err)
 	}
 	return r.CertInfo.Buffer, nil
 }
+
+// unsized takes the length off a TPM2B.
+func unsized(what string, b []byte) ([]byte, error) {
+	if len(b) < 2 || int(binary.BigEndian.Uint16(b)) != len(b)-2 {
+		return nil, fmt.Errorf("tpm: challenge: %s of %d bytes whose own length is another", what, len(b))
+	}
+	return b[2:], nil
+}
+
+// clip keeps what a stranger sent from filling an error.
+func clip(s string) string { return s[:min(len(s), attest.MaxMediaType)] }
