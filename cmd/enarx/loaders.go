@@ -10,16 +10,69 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/enarx/enarx-go/attest"
 	"github.com/enarx/enarx-go/attest/sim"
 	"github.com/enarx/enarx-go/attest/sim/simhw"
+	"github.com/enarx/enarx-go/image"
 	"github.com/enarx/enarx-go/loader"
 	"github.com/enarx/enarx-go/loader/process"
+	"github.com/enarx/enarx-go/loader/qemu"
 	"github.com/enarx/enarx-go/sallyport"
 )
 
 // probeProcess reports on platform process.
 func probeProcess(ctx context.Context) loader.Report { return process.New().Probe(ctx) }
+
+// addImageFlag is --image, the same for every command that starts machines.
+func addImageFlag(c *cobra.Command, dir *string) {
+	c.Flags().StringVar(dir, "image", "", "`DIR` of the Keep image for the platforms that are virtual machines (default: as enarx image build chooses)")
+}
+
+// imageDir is the directory of the Keep image: as named, or where enarx image
+// build puts it.
+func imageDir(flag string) (string, error) {
+	if flag != "" {
+		return flag, nil
+	}
+	exe, err := os.Executable()
+	if err == nil {
+		flag, err = image.DefaultDir(exe)
+	}
+	if err != nil {
+		return "", failf(exitPlatform, "name it with --image DIR", "finding the Keep image: %w", err)
+	}
+	return flag, nil
+}
+
+// machineLoader starts Keeps in virtual machines.
+func machineLoader(platform, image string) (*qemu.Loader, error) {
+	dir, err := imageDir(image)
+	if err != nil {
+		return nil, err
+	}
+	state, err := stateDir()
+	if err != nil {
+		return nil, err
+	}
+	l, err := qemu.New(qemu.Options{Platform: platform, Image: dir, TPMAuthority: filepath.Join(state, "tpm-authority")})
+	if err != nil {
+		return nil, fail(exitInternal, "", err)
+	}
+	return l, nil
+}
+
+// probeMachine reports on a platform that is a virtual machine.
+func probeMachine(ctx context.Context, platform, image string) loader.Report {
+	l, err := machineLoader(platform, image)
+	if err != nil {
+		return loader.Report{Platform: platform, Visible: "unknown", Checks: []loader.Check{{
+			Name: "Keep image", Seen: err.Error(), Remedy: "name it with --image DIR",
+		}}}
+	}
+	return l.Probe(ctx)
+}
 
 // localSim plays the TEE for `enarx run --platform sim`, under a throw-away
 // root of this user.

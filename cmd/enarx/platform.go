@@ -18,6 +18,7 @@ import (
 
 func newPlatformCmd(a *app) *cobra.Command {
 	var asJSON bool
+	var imageDir string
 	c := &cobra.Command{
 		Use:   "platform [NAME]",
 		Short: "List the platforms and what each one lacks here",
@@ -36,10 +37,11 @@ evidence (enarx deploy) and by nothing else.`,
 		ValidArgs: platformNames,
 		RunE: func(c *cobra.Command, args []string) error {
 			a.ui.jsonErrors = asJSON
-			return a.platform(c.Context(), args, asJSON)
+			return a.platform(c.Context(), args, imageDir, asJSON)
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	addImageFlag(c, &imageDir)
 	return c
 }
 
@@ -49,8 +51,8 @@ var platformNames = []string{
 	attest.PlatformVM, attest.PlatformProcess, attest.PlatformSim,
 }
 
-func (a *app) platform(ctx context.Context, args []string, asJSON bool) error {
-	reports := probeAll(ctx)
+func (a *app) platform(ctx context.Context, args []string, imageDir string, asJSON bool) error {
+	reports := probeAll(ctx, imageDir)
 	if len(args) == 1 {
 		i := slices.IndexFunc(reports, func(r loader.Report) bool { return r.Platform == args[0] })
 		if i < 0 {
@@ -66,8 +68,16 @@ func (a *app) platform(ctx context.Context, args []string, asJSON bool) error {
 
 // probeAll asks the loaders of this build and describes the machine for the
 // platforms that have none.
-func probeAll(ctx context.Context) []loader.Report {
-	reports := hostprobe.This().Reports()
+func probeAll(ctx context.Context, imageDir string) []loader.Report {
+	sgx := hostprobe.This().Reports()
+	var reports []loader.Report
+	for _, name := range []string{attest.PlatformSNP, attest.PlatformTDX, attest.PlatformSGX, attest.PlatformVTPM, attest.PlatformVM} {
+		if name == attest.PlatformSGX {
+			reports = append(reports, sgx...)
+			continue
+		}
+		reports = append(reports, probeMachine(ctx, name, imageDir))
+	}
 	process := probeProcess(ctx)
 	sim := process
 	sim.Platform = attest.PlatformSim

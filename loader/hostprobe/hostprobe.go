@@ -47,23 +47,12 @@ func This() Host {
 	}
 }
 
-// Reports probes snp, tdx, sgx, vtpm and vm. None of them is usable: this
-// build has no loader for them, which is the first check of each; the further
-// ones say what this machine could do with one.
+// Reports are those of the platforms that this build cannot start: sgx. The
+// first check of each is the missing loader; the further ones say what this
+// machine could do with one.
 func (h Host) Reports() []loader.Report {
-	cpu := h.cpu()
-	return []loader.Report{
-		{Platform: attest.PlatformSNP, Checks: h.snp(cpu),
-			Visible: "nobody but the CPU and its firmware can see inside"},
-		{Platform: attest.PlatformTDX, Checks: h.tdx(cpu),
-			Visible: "nobody but the CPU and its firmware can see inside"},
-		{Platform: attest.PlatformSGX, Checks: h.sgx(cpu),
-			Visible: "nobody but the CPU and its firmware can see inside"},
-		{Platform: attest.PlatformVTPM, Checks: h.vtpm(),
-			Visible: "the host can see inside; a TPM proves what was booted"},
-		{Platform: attest.PlatformVM, Checks: h.vm(),
-			Visible: "the host can see inside"},
-	}
+	return []loader.Report{{Platform: attest.PlatformSGX, Checks: h.sgx(h.cpu()),
+		Visible: "nobody but the CPU and its firmware can see inside"}}
 }
 
 // notBuilt is the first check of a platform without a loader.
@@ -71,7 +60,7 @@ func notBuilt(platform string) loader.Check {
 	return loader.Check{
 		Name: "loader", OK: false,
 		Seen:   "this build of enarx has no loader for " + platform,
-		Remedy: "use process or sim with this build; " + platform + " needs a build that has its loader",
+		Remedy: "use another platform with this build; " + platform + " needs a build that has its loader",
 	}
 }
 
@@ -191,18 +180,6 @@ func (h Host) programCheck(name, remedy string) loader.Check {
 	k := loader.Check{Name: "program " + name, Seen: "not found", Remedy: remedy}
 	if p, err := h.LookPath(name); err == nil {
 		k.OK, k.Seen, k.Remedy = true, p, ""
-	}
-	return k
-}
-
-// fileCheck demands one of several files.
-func (h Host) fileCheck(name, remedy string, paths ...string) loader.Check {
-	k := loader.Check{Name: name, Seen: "none of /" + strings.Join(paths, ", /"), Remedy: remedy}
-	for _, p := range paths {
-		if st, err := fs.Stat(h.FS, p); err == nil && st.Mode().IsRegular() {
-			k.OK, k.Seen, k.Remedy = true, "/"+p, ""
-			break
-		}
 	}
 	return k
 }

@@ -37,7 +37,35 @@ type Harness struct {
 	// MemoryBytes is the size to start Keeps with that shall run out of
 	// memory; 0 where the host has no means to bound it.
 	MemoryBytes uint64
+	// Many is how many Keeps are started at once; 0 means 20.
+	Many int
+	// Codes are the exit statuses to try; nil means 0, 1, 7 and 255.
+	Codes []int
+	// Patience is how long a Keep may take to be gone; 0 means 20 s.
+	Patience time.Duration
+	// EndWithLoader says that the Keep's processes end with the loader's, so
+	// that Cleanup finds only what is no process.
+	EndWithLoader bool
+	// Leave names tests that are left to another platform of the same loader.
+	Leave []string
 }
+
+func (h Harness) many() int {
+	if h.Many == 0 {
+		return 20
+	}
+	return h.Many
+}
+
+func (h Harness) codes() []int {
+	if h.Codes == nil {
+		return []int{0, 1, 7, 255}
+	}
+	return h.Codes
+}
+
+// patience is that of the suite that runs: helpers that know no Harness use it.
+var patience = 20 * time.Second
 
 // Build compiles the test Keep into dir, with CGO_ENABLED=0 as the real one.
 func Build(dir string) (string, error) {
@@ -99,7 +127,7 @@ func (r *Running) Say(t testing.TB, line string) string {
 // Gone waits for a Keep's end.
 func Gone(t testing.TB, k loader.Keep) loader.Exit {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	e, err := k.Wait(ctx)
 	if err != nil {

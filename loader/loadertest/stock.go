@@ -105,6 +105,16 @@ func descendants(pid int) []int {
 	return all
 }
 
+// endsWithin says whether a process ends within a time.
+func endsWithin(pid int, limit time.Duration) bool {
+	for deadline := time.Now().Add(limit); alive(pid); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			return false
+		}
+	}
+	return true
+}
+
 // alive says whether a process exists and is no zombie.
 func alive(pid int) bool {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
