@@ -133,8 +133,13 @@ func (m *machine) boot() error {
 		return err
 	}
 	var err error
-	m.devices, err = openDevices()
-	return err
+	if m.devices, err = openDevices(); err != nil {
+		return err
+	}
+	if err := checkNoNetwork("/sys/class/net"); err != nil {
+		return err
+	}
+	return sealBuses("/sys")
 }
 
 // sysctls is the kernel's settings.

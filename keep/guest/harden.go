@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -69,6 +70,37 @@ func apply(root string, settings []setting) error {
 		}
 		if err != nil {
 			return fmt.Errorf("harden the kernel: set %s to %q (%s): %w", s.name, s.value, s.why, err)
+		}
+	}
+	return nil
+}
+
+// sealBuses keeps what the host plugs in from now on from being driven by
+// anything: drivers parse what devices say.
+func sealBuses(sys string) error {
+	files, err := filepath.Glob(sys + "/bus/*/drivers_autoprobe")
+	if err != nil || len(files) == 0 {
+		return fmt.Errorf("keep devices from being plugged in: no bus has drivers_autoprobe (%v)", err)
+	}
+	for _, f := range files {
+		if err := writeFile(f, "0"); err != nil {
+			return fmt.Errorf("keep devices from being plugged in: %w", err)
+		}
+	}
+	return nil
+}
+
+// checkNoNetwork refuses a machine with a network device: a Keep's sockets are
+// streams of the sallyport, and a network stack that faces the host is code that
+// nobody needs.
+func checkNoNetwork(class string) error {
+	entries, err := os.ReadDir(class)
+	if err != nil {
+		return fmt.Errorf("look for network devices: %w", err)
+	}
+	for _, e := range entries {
+		if e.Name() != "lo" {
+			return fmt.Errorf("the machine has the network device %s; start it without any", e.Name())
 		}
 	}
 	return nil
