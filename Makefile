@@ -25,6 +25,10 @@ build: ## build bin/keep and bin/enarx
 	@scripts/build keep bin/keep
 	@scripts/build enarx bin/enarx
 
+.PHONY: image
+image: build ## build the image of VM Keeps: bin/image
+	@bin/enarx image build -o bin/image
+
 .PHONY: hello
 hello: build ## build Enarx and run a real WebAssembly program in a Keep
 	@mkdir -p build

@@ -43,7 +43,7 @@ func (c *Contents) File(name string) []byte { return c.files[name] }
 // Build makes an image. The same inputs give the same bytes.
 func Build(ctx context.Context, in Inputs) (*Contents, error) {
 	b := &builder{Inputs: in, c: &Contents{files: map[string][]byte{}}}
-	for _, step := range []func() error{b.keep, b.kernel, b.cmdlines, b.initrd, b.uki, b.manifest} {
+	for _, step := range []func() error{b.keep, b.kernel, b.cmdlines, b.initrd, b.uki, b.sbom, b.manifest} {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
@@ -56,8 +56,9 @@ func Build(ctx context.Context, in Inputs) (*Contents, error) {
 
 type builder struct {
 	Inputs
-	c  *Contents
-	kp *kernelPackage
+	c       *Contents
+	kp      *kernelPackage
+	modules []moduleFile // in load order
 }
 
 func (b *builder) step(name, format string, args ...any) {
@@ -84,7 +85,7 @@ func (b *builder) keep() error {
 		}
 		m.Release, m.Engine = release, engine
 	}
-	m.Inputs = append(m.Inputs, Input{Name: InputKeep, SHA256: digest(b.Keep)})
+	m.Inputs = append(m.Inputs, Input{Name: InputKeep, SHA256: Digest(b.Keep)})
 	b.step("keep", "%s, %s", m.Release, m.Engine)
 	return nil
 }
@@ -96,7 +97,7 @@ func (b *builder) kernel() error {
 	}
 	b.kp = k
 	b.c.Manifest.Inputs = append(b.c.Manifest.Inputs,
-		Input{Name: InputKernel, Package: k.control.Package, Version: k.control.Version, SHA256: digest(b.Kernel)})
+		Input{Name: InputKernel, Package: k.control.Package, Version: k.control.Version, SHA256: Digest(b.Kernel)})
 	b.add(FileKernel, k.image)
 	b.step("kernel", "%s", k.release)
 	return nil
@@ -135,6 +136,7 @@ func (b *builder) initrd() error {
 	if err != nil {
 		return err
 	}
+	b.modules = order
 	cpio, names, err := initrd(b.Keep, order)
 	if err != nil {
 		return err
@@ -149,7 +151,7 @@ func (b *builder) manifest() error {
 	m := &b.c.Manifest
 	for _, name := range fileOrder {
 		if data, ok := b.c.files[name]; ok {
-			m.Files = append(m.Files, File{Name: name, Size: int64(len(data)), SHA256: digest(data)})
+			m.Files = append(m.Files, File{Name: name, Size: int64(len(data)), SHA256: Digest(data)})
 		}
 	}
 	text, err := m.Encode()
@@ -194,7 +196,8 @@ func (m *Manifest) File(name string) (File, bool) {
 	return m.Files[i], true
 }
 
-func digest(b []byte) string {
+// Digest is how manifests write a SHA-256 digest.
+func Digest(b []byte) string {
 	d := sha256.Sum256(b)
 	return hex.EncodeToString(d[:])
 }

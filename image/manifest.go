@@ -93,22 +93,25 @@ func (m *Manifest) check() error {
 			return fmt.Errorf("module %.80q is not named NN-name.ko or NN-name.ko.xz", name)
 		}
 	}
-	if err := m.checkInputs(); err != nil {
+	if err := checkInputs(m.Inputs, []string{InputKeep, InputKernel, InputStub}, 2); err != nil {
 		return err
 	}
 	return m.checkFiles()
 }
 
-func (m *Manifest) checkInputs() error {
-	roles := []string{InputKeep, InputKernel, InputStub}
+// checkInputs demands inputs of the given roles in that order, the first
+// required of them without fail.
+func checkInputs(inputs []Input, roles []string, required int) error {
 	last := -1
-	for _, in := range m.Inputs {
+	for _, in := range inputs {
 		i := slices.Index(roles, in.Name)
 		switch {
 		case i < 0:
 			return fmt.Errorf("input %.80q, expected one of %s", in.Name, strings.Join(roles, ", "))
 		case i <= last:
 			return fmt.Errorf("input %q is out of order or there twice", in.Name)
+		case i > last+1 && last+1 < required:
+			return fmt.Errorf("no input %q", roles[last+1])
 		case !isDigest(in.SHA256):
 			return fmt.Errorf("input %q has no SHA-256 digest", in.Name)
 		case (in.Package == "") != (in.Name == InputKeep) || (in.Package == "") != (in.Version == ""):
@@ -118,10 +121,8 @@ func (m *Manifest) checkInputs() error {
 		}
 		last = i
 	}
-	for _, role := range roles[:2] {
-		if _, ok := m.Input(role); !ok {
-			return fmt.Errorf("no input %q", role)
-		}
+	if last+1 < required {
+		return fmt.Errorf("no input %q", roles[last+1])
 	}
 	return nil
 }
@@ -148,7 +149,7 @@ func (m *Manifest) checkFiles() error {
 		}
 	}
 	for name, text := range map[string]string{FileCmdline: m.Cmdline, FileCmdlineSNP: m.CmdlineSNP} {
-		if f, _ := m.File(name); f.SHA256 != digest([]byte(text)) {
+		if f, _ := m.File(name); f.SHA256 != Digest([]byte(text)) {
 			return fmt.Errorf("the digest of %s is not that of the command line it names", name)
 		}
 	}

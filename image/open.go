@@ -50,14 +50,11 @@ func (e *DamagedError) Error() string {
 // where it comes from: what a Keep was started from is for its measurement to
 // say.
 func Open(ctx context.Context, dir string, names ...string) (*Image, error) {
-	b, err := readFile(filepath.Join(dir, FileManifest), maxManifest)
+	i, err := OpenManifest(dir)
 	if err != nil {
-		return nil, fmt.Errorf("opening image %s: %w", dir, err)
+		return nil, err
 	}
-	m, err := ParseManifest(b)
-	if err != nil {
-		return nil, fmt.Errorf("opening image %s: %w", dir, err)
-	}
+	m := &i.Manifest
 	for _, name := range names {
 		if _, ok := m.File(name); !ok {
 			return nil, fmt.Errorf("opening image %s: it has no file %s", dir, name)
@@ -70,6 +67,20 @@ func Open(ctx context.Context, dir string, names ...string) (*Image, error) {
 		if err := verifyFile(ctx, dir, f); err != nil {
 			return nil, fmt.Errorf("opening image %s: %w", dir, err)
 		}
+	}
+	return i, nil
+}
+
+// OpenManifest reads the manifest of the image in dir and looks at no other
+// file.
+func OpenManifest(dir string) (*Image, error) {
+	b, err := readFile(filepath.Join(dir, FileManifest), maxManifest)
+	if err != nil {
+		return nil, fmt.Errorf("opening image %s: %w", dir, err)
+	}
+	m, err := ParseManifest(b)
+	if err != nil {
+		return nil, fmt.Errorf("opening image %s: %w", dir, err)
 	}
 	return &Image{Dir: dir, Manifest: *m}, nil
 }
@@ -116,7 +127,7 @@ func (i *Image) Read(name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if got := digest(b); got != want.SHA256 {
+	if got := Digest(b); got != want.SHA256 {
 		return nil, &DamagedError{File: name, Seen: fmt.Sprintf("%d bytes with sha256:%s", len(b), got),
 			Expected: fmt.Sprintf("%d bytes with sha256:%s", want.Size, want.SHA256)}
 	}
@@ -144,9 +155,9 @@ func readFile(path string, limit int64) ([]byte, error) {
 	return b, err
 }
 
-// DefaultDir is where `enarx image build` puts an image and where a loader
-// looks for one: the directory "image" beside the executable exe if its
-// directory can be written to or has one, else below the user's cache.
+// DefaultDir is where `enarx image build` puts an image unless it is told
+// otherwise, and where a loader looks for one: the directory "image" beside the
+// executable exe if there is one, else one in the user's cache.
 func DefaultDir(exe string) (string, error) {
 	if real, err := filepath.EvalSymlinks(exe); err == nil {
 		exe = real

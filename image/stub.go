@@ -47,7 +47,7 @@ func (b *builder) uki() error {
 		return fmt.Errorf("UEFI stub: %w", err)
 	}
 	m := &b.c.Manifest
-	m.Inputs = append(m.Inputs, Input{Name: InputStub, Package: control.Package, Version: control.Version, SHA256: digest(b.Stub)})
+	m.Inputs = append(m.Inputs, Input{Name: InputStub, Package: control.Package, Version: control.Version, SHA256: Digest(b.Stub)})
 	// In the order in which a stub measures them. The stub brings .sbat.
 	img, err := uki.Append(stub, []uki.Section{
 		{Name: ".linux", Data: b.c.files[FileKernel]},
@@ -60,7 +60,7 @@ func (b *builder) uki() error {
 		return err
 	}
 	b.add(FileUKI, img)
-	raw, err := disk.New(img)
+	raw, err := diskOf(img)
 	if err != nil {
 		return err
 	}
@@ -78,3 +78,6 @@ func osRelease(m *Manifest) string {
 	}
 	return s.String()
 }
+
+// diskOf makes the disk that boots a unified kernel image.
+func diskOf(img []byte) ([]byte, error) { return disk.New(img) }

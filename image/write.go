@@ -22,6 +22,13 @@ func (c *Contents) Write(dir string) (*Image, error) {
 	return &Image{Dir: dir, Manifest: c.Manifest}, nil
 }
 
+// CheckTarget says before a build whether [Contents.Write] would leave dir
+// alone.
+func CheckTarget(dir string) error {
+	_, err := replaceable(filepath.Clean(dir))
+	return err
+}
+
 func (c *Contents) write(dir string) error {
 	replace, err := replaceable(dir)
 	if err != nil {
@@ -76,7 +83,7 @@ func replaceable(dir string) (bool, error) {
 	}
 	for _, e := range entries {
 		if !known[e.Name()] {
-			return false, fmt.Errorf("the directory is there and has %s, which is no file of an image; name another directory", e.Name())
+			return false, fmt.Errorf("%s is there and has %s, which is no file of an image; name another directory", dir, e.Name())
 		}
 	}
 	return true, nil

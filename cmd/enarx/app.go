@@ -124,6 +124,7 @@ leaves, the client has proof of what is at the other end.
 		{"make", newWorkloadCmd(a)},
 		{"host", newAgentCmd(a)},
 		{"host", newPlatformCmd(a)},
+		{"host", newImageCmd(a)},
 		{"host", newReferenceCmd(a)},
 		{"host", newReceiptCmd(a)},
 		{"host", newEvidenceCmd(a)},

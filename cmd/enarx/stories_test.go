@@ -102,12 +102,16 @@ func TestStories(t *testing.T) {
 			} {
 				e.Setenv(k, v)
 			}
+			kernel, stub := storyPackages()
+			e.Setenv("KERNEL", kernel)
+			e.Setenv("STUB", stub)
 			if err := os.CopyFS(filepath.Join(e.WorkDir, "mod"), os.DirFS("testdata/mod")); err != nil {
 				return err
 			}
 			return os.MkdirAll(home, 0o700)
 		},
-		Cmds: scriptCmds,
+		Cmds:      scriptCmds,
+		Condition: storyCondition,
 		// A story that hangs must not take the whole suite's time.
 		// All stories share it; a busy machine needs some three minutes.
 		Deadline:           time.Now().Add(6 * time.Minute),
