@@ -110,6 +110,7 @@ func (m *machine) boot() error {
 	if err := loadModules(guestport.ModulesDir, unix.FinitModule); err != nil {
 		return err
 	}
+	m.logf("the modules are loaded")
 	if err := emptyInitrd(); err != nil {
 		return err
 	}
@@ -126,6 +127,7 @@ func (m *machine) boot() error {
 	if err := m.muteConsole(); err != nil {
 		return err
 	}
+	m.logf("the kernel is locked down")
 	if err := awaitSeed(unix.Getrandom); err != nil {
 		return err
 	}
@@ -136,6 +138,7 @@ func (m *machine) boot() error {
 	if m.devices, err = openDevices(); err != nil {
 		return err
 	}
+	m.logf("ports and devices are open")
 	if err := checkNoNetwork("/sys/class/net"); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ package guest
 import (
 	"io"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/enarx/enarx-go/internal/guestport"
@@ -14,6 +15,7 @@ import (
 // words is the guest's side of port enarx.words. A host that does not read
 // loses words and holds up nothing. Its zero value says nothing to nobody.
 type words struct {
+	mu    sync.Mutex
 	port  *os.File
 	deaf  bool   // the host did not take a frame whole: no more can follow it
 	frame []byte // reused
@@ -34,6 +36,8 @@ func (w *words) send(frame []byte, timeout time.Duration) {
 
 // Write passes words on.
 func (w *words) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.frame = guestport.AppendWords(w.frame[:0], p)
 	w.send(w.frame, wordTimeout)
 	return len(p), nil
@@ -57,6 +61,8 @@ func (w *words) copyFrom(r io.Reader) {
 // goodbye says the last word and gives the host time to note it: it shows that
 // it has by closing its end.
 func (w *words) goodbye(g guestport.Goodbye) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.send(guestport.AppendGoodbye(nil, g), byeTimeout)
 	if w.port == nil || w.deaf {
 		return
