@@ -25,9 +25,17 @@ build: ## build bin/keep and bin/enarx
 	@scripts/build keep bin/keep
 	@scripts/build enarx bin/enarx
 
+# What enarx accepts of the image without being told: always vtpm; snp for one
+# vCPU if a firmware that measures kernels is named, SEV_FIRMWARE=OVMF.amdsev.fd.
+SEV_FIRMWARE ?= $(wildcard /usr/share/ovmf/OVMF.amdsev.fd)
+LINKED = $(if $(SEV_FIRMWARE),--platform vtpm$(comma)snp --firmware $(SEV_FIRMWARE))
+comma := ,
+
 .PHONY: image
-image: build ## build the image of VM Keeps: bin/image
+image: build ## build the image of VM Keeps: bin/image, and link what it measures to into bin/enarx
 	@bin/enarx image build -o bin/image
+	@bin/enarx reference make bin/image --link $(LINKED) -o "bin/references-$$(sha256sum bin/keep | cut -d' ' -f1)"
+	@scripts/build enarx bin/enarx
 
 .PHONY: hello
 hello: build ## build Enarx and run a real WebAssembly program in a Keep

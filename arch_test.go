@@ -102,7 +102,7 @@ var layers = []struct {
 	{"attest/replay", []string{"attest…", "measure", "policy/policytoml"}},
 	{"attest/call", []string{"attest…", "measure", "policy/policytoml"}},
 	{"attest/…", []string{"attest", "attest/internal…", "internal/claims"}},
-	{"measure…", []string{"attest", "attest/sim", "attest/tdx", "attest/vtpm", "attest/internal/eventlog", "measure…", "image", "internal/dsse", "internal/detcbor"}},
+	{"measure…", []string{"attest", "attest/sim", "attest/tdx", "attest/vtpm", "attest/internal/eventlog", "measure…", "image", "image/cpio", "internal/dsse", "internal/detcbor"}},
 	{"policy", []string{"attest", "internal/claims"}},
 	{"policy/policytoml", []string{"attest…"}}, // the client's side: TOML
 	{"audit", []string{"attest", "policy", "workload", "internal/dsse", "internal/detcbor"}},

@@ -7,6 +7,7 @@
 //	signed, err := measure.Sign(entries, key)               // who releases
 //	refs, err := measure.Verify(signed, keys, now)          // who appraises
 //	refs := measure.Builtin(keepDigest, version)            // the Keep of this build
+//	entries, err := measure.Linked(text, keepDigest)        // … in its image
 //
 // The file is JSON in a DSSE envelope with Ed25519 signatures; SPEC.md has the
 // rules. [Verify] gives reference values only if one of the caller's keys
@@ -22,12 +23,8 @@
 package measure
 
 import (
-	"bytes"
 	"crypto/ed25519"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/enarx/enarx-go/attest"
@@ -37,9 +34,6 @@ import (
 
 // PayloadType is the DSSE payload type of signed reference values.
 const PayloadType = "application/vnd.enarx.reference-values+json"
-
-// version of the payload.
-const version = 1
 
 // sizes are the sizes in bytes of a launch measurement by platform. Platforms
 // that are not here (vm, process) have none.
@@ -68,21 +62,37 @@ type Entry struct {
 	// NotBefore and NotAfter are the first and last second at which the
 	// entry counts, in UTC.
 	NotBefore, NotAfter time.Time
+
+	// What follows came with version 2 of the file.
+
+	// Debug says that the image has ways to look inside. [Verify] leaves such
+	// entries out.
+	Debug bool
+	// Image is the image that measures so; nil if it is not known.
+	Image *Image
+	// Launch are the parameters with which it measures so; nil if they are
+	// not known or do not matter.
+	Launch *Launch
+	// Components are the parts that make up Measurement, in the order in
+	// which they are measured.
+	Components []attest.Component
 }
 
-type payload struct {
-	Version int         `json:"version"`
-	Entries []wireEntry `json:"entries"`
+// Image names an image by the digests of its manifest and of the Keep runtime
+// in it.
+type Image struct {
+	ManifestSHA256 [32]byte
+	KeepSHA256     [32]byte
 }
 
-type wireEntry struct {
-	Platform     string `json:"platform"`
-	Measurement  string `json:"measurement"`
-	Release      string `json:"release"`
-	SourceCommit string `json:"source_commit"`
-	Engine       string `json:"engine"`
-	NotBefore    string `json:"not_before"`
-	NotAfter     string `json:"not_after"`
+// Launch are the parameters of a launch that enter a measurement. Zero values
+// do not matter to it.
+type Launch struct {
+	VCPUs          int
+	MemoryMiB      int
+	CPU            string   // QEMU's name of the model
+	Boot           string   // "uki" or "direct"
+	FirmwareSHA256 [32]byte // of the whole firmware image
 }
 
 // Sign makes a signed file of entries.
@@ -90,16 +100,9 @@ func Sign(entries []Entry, key ed25519.PrivateKey) ([]byte, error) {
 	if len(key) != ed25519.PrivateKeySize {
 		return nil, fmt.Errorf("reference values: signing key of %d bytes, expected %d", len(key), ed25519.PrivateKeySize)
 	}
-	p := payload{Version: version}
-	for _, e := range entries {
-		p.Entries = append(p.Entries, wireEntry{
-			Platform: e.Platform, Measurement: hex.EncodeToString(e.Measurement), Release: e.Release,
-			SourceCommit: e.SourceCommit, Engine: e.Engine, NotBefore: stamp(e.NotBefore), NotAfter: stamp(e.NotAfter),
-		})
-	}
-	body, err := json.MarshalIndent(p, "", " ")
+	body, err := encode(entries)
 	if err != nil {
-		return nil, fmt.Errorf("reference values: %w", err)
+		return nil, err
 	}
 	// What nobody would take is not signed.
 	if _, err := parse(body); err != nil {
@@ -137,25 +140,40 @@ func Verify(signed []byte, keys []ed25519.PublicKey, at time.Time) ([]attest.Ref
 	if err != nil {
 		return nil, err
 	}
-	var refs []attest.ReferenceValue
-	for _, e := range entries {
-		if at.Before(e.NotBefore) || at.After(e.NotAfter) {
-			continue
-		}
-		refs = append(refs, attest.ReferenceValue{
-			Platform: e.Platform, Measurement: e.Measurement, Release: e.Release,
-			Source: "reference values signed by key " + dsse.KeyID(signer)[:16],
-		})
-	}
+	refs := Counting(entries, at, "reference values signed by key "+dsse.KeyID(signer)[:16])
 	if len(refs) == 0 {
-		return nil, fmt.Errorf("reference values: none of the %d entries counts at %s; get a current file", len(entries), stamp(at))
+		return nil, fmt.Errorf("reference values: none of the %d entries counts at %s; get a current file, which is not of debug images only", len(entries), stamp(at))
 	}
 	return refs, nil
 }
 
+// Counting gives the reference values of the entries that count at the given
+// time; those of debug images never do. source says to people where they came
+// from.
+func Counting(entries []Entry, at time.Time, source string) []attest.ReferenceValue {
+	var refs []attest.ReferenceValue
+	for _, e := range entries {
+		if e.Debug || at.Before(e.NotBefore) || at.After(e.NotAfter) {
+			continue
+		}
+		refs = append(refs, e.ReferenceValue(source))
+	}
+	return refs
+}
+
+// ReferenceValue is the entry in the form that verifiers take, whatever its
+// dates. That it is of a debug image stands in its release.
+func (e Entry) ReferenceValue(source string) attest.ReferenceValue {
+	release := e.Release
+	if e.Debug {
+		release += " DEBUG"
+	}
+	return attest.ReferenceValue{Platform: e.Platform, Measurement: e.Measurement, Release: release, Source: source, Components: e.Components}
+}
+
 // Builtin are the reference values of the Keep runtime that belongs to this
-// build, from the SHA-256 digest of its ELF: sim alone, until an image is built
-// whose launch measurements can be computed.
+// build and need no image: sim, from the SHA-256 digest of its ELF. Those of its
+// image are in [Linked].
 func Builtin(keepSHA256 [32]byte, release string) []attest.ReferenceValue {
 	if keepSHA256 == ([32]byte{}) {
 		return nil // the digest is not known; accept nothing
@@ -164,106 +182,4 @@ func Builtin(keepSHA256 [32]byte, release string) []attest.ReferenceValue {
 	return []attest.ReferenceValue{{
 		Platform: attest.PlatformSim, Measurement: m[:], Release: release, Source: "built into enarx " + release,
 	}}
-}
-
-// parse reads a payload strictly.
-func parse(body []byte) ([]Entry, error) {
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.DisallowUnknownFields()
-	var p payload
-	if err := d.Decode(&p); err != nil {
-		return nil, fmt.Errorf("reference values: not the JSON of SPEC.md: %w", err)
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return nil, fmt.Errorf("reference values: something follows the JSON")
-	}
-	if p.Version != version {
-		return nil, fmt.Errorf("reference values: version %d, expected %d", p.Version, version)
-	}
-	if n := len(p.Entries); n == 0 || n > maxEntries {
-		return nil, fmt.Errorf("reference values: %d entries, expected 1 to %d", n, maxEntries)
-	}
-	entries := make([]Entry, 0, len(p.Entries))
-	seen := map[string]bool{}
-	for i, w := range p.Entries {
-		e, err := w.entry()
-		if err != nil {
-			return nil, fmt.Errorf("reference values: entry %d: %w", i, err)
-		}
-		id := w.Platform + " " + w.Measurement
-		if seen[id] {
-			return nil, fmt.Errorf("reference values: entry %d: %s measurement stands twice", i, w.Platform)
-		}
-		seen[id] = true
-		entries = append(entries, e)
-	}
-	return entries, nil
-}
-
-func (w wireEntry) entry() (Entry, error) {
-	size, ok := sizes[w.Platform]
-	if !ok {
-		return Entry{}, fmt.Errorf("platform %.32q has no launch measurement", w.Platform)
-	}
-	m, err := lowerHex(w.Measurement)
-	if err != nil || len(m) != size {
-		return Entry{}, fmt.Errorf("measurement is not %d bytes of lower-case hexadecimal, as %s has", size, w.Platform)
-	}
-	if c, err := lowerHex(w.SourceCommit); err != nil || len(c) != 20 && len(c) != 32 {
-		return Entry{}, fmt.Errorf("source commit is not 40 or 64 lower-case hexadecimal digits")
-	}
-	if err := checkText("release", w.Release); err != nil {
-		return Entry{}, err
-	}
-	if err := checkText("engine", w.Engine); err != nil {
-		return Entry{}, err
-	}
-	from, err := readStamp(w.NotBefore)
-	if err != nil {
-		return Entry{}, err
-	}
-	to, err := readStamp(w.NotAfter)
-	if err != nil {
-		return Entry{}, err
-	}
-	if to.Before(from) {
-		return Entry{}, fmt.Errorf("not_after %s lies before not_before %s", w.NotAfter, w.NotBefore)
-	}
-	return Entry{
-		Platform: w.Platform, Measurement: m, Release: w.Release, SourceCommit: w.SourceCommit, Engine: w.Engine,
-		NotBefore: from, NotAfter: to,
-	}, nil
-}
-
-// lowerHex refuses upper case, so that one measurement has one text.
-func lowerHex(s string) ([]byte, error) {
-	b, err := hex.DecodeString(s)
-	if err == nil && hex.EncodeToString(b) != s {
-		err = fmt.Errorf("upper case")
-	}
-	return b, err
-}
-
-func checkText(what, s string) error {
-	if s == "" || len(s) > maxText {
-		return fmt.Errorf("%s of %d bytes, expected 1 to %d", what, len(s), maxText)
-	}
-	for _, c := range []byte(s) {
-		if c < 0x20 || c > 0x7e {
-			return fmt.Errorf("%s holds byte %#x, expected printable ASCII", what, c)
-		}
-	}
-	return nil
-}
-
-const stampLayout = "2006-01-02T15:04:05Z"
-
-func stamp(t time.Time) string { return t.UTC().Format(stampLayout) }
-
-func readStamp(s string) (time.Time, error) {
-	t, err := time.Parse(stampLayout, s)
-	if err != nil || stamp(t) != s {
-		return time.Time{}, fmt.Errorf("%.32q is no time like 2026-01-31T00:00:00Z", s)
-	}
-	return t, nil
 }

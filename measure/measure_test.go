@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -132,7 +133,7 @@ func badPayloads(t testing.TB) map[string]string {
 	many := strings.Repeat(good+",", maxEntries) + good
 	return map[string]string{
 		"empty": "", "null": "null", "array": "[]", "no entries": file(""), "trailing": file(good) + " 1",
-		"version 2": strings.Replace(file(good), `"version":1`, `"version":2`, 1), "no version": `{"entries":[` + good + `]}`,
+		"version 3": strings.Replace(file(good), `"version":1`, `"version":3`, 1), "no version": `{"entries":[` + good + `]}`,
 		"unknown field": `{"version":1,"extra":1,"entries":[` + good + `]}`, "twice": file(good + "," + good), "too many": file(many),
 		"unknown entry field": swap(`"engine"`, `"motor":1,"engine"`),
 		"platform vm":         swap(`"sim"`, `"vm"`),
@@ -244,6 +245,8 @@ func FuzzPayload(f *testing.F) {
 			f.Add([]byte(p))
 		}
 	}
+	_, full, _ := signedBody(f, fullEntry(3))
+	f.Add(full)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		entries, err := parse(b)
 		if err != nil {
@@ -257,7 +260,7 @@ func FuzzPayload(f *testing.F) {
 			t.Fatalf("what was read cannot be signed: %v", err)
 		}
 		back, _, err := Read(again, pubs)
-		if err != nil || fmt.Sprint(back) != fmt.Sprint(entries) {
+		if err != nil || !reflect.DeepEqual(back, entries) {
 			t.Fatalf("%v comes back as %v, %v", entries, back, err)
 		}
 	})

@@ -126,6 +126,7 @@ leaves, the client has proof of what is at the other end.
 		{"host", newPlatformCmd(a)},
 		{"host", newImageCmd(a)},
 		{"host", newReferenceCmd(a)},
+		{"host", newMeasureCmd(a)},
 		{"host", newReceiptCmd(a)},
 		{"host", newEvidenceCmd(a)},
 		{"host", newVerifyCmd(a)},

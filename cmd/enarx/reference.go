@@ -29,11 +29,12 @@ const (
 )
 
 func newReferenceCmd(a *app) *cobra.Command {
-	c := group("reference", "Make and check signed reference values",
+	c := group("reference", "Make, check and trust signed reference values",
 		`Reference values say what a known-good Keep release measures to. Whoever signs
 them decides which Keep runtime the holders of the public key accept, so keep the
 signing key off the machines that run Keeps.`)
-	c.AddCommand(newReferenceKeyCmd(), newReferenceCreateCmd(a), newReferenceVerifyCmd(a))
+	c.AddCommand(newReferenceKeyCmd(), newReferenceCreateCmd(a), newReferenceMakeCmd(a), newReferenceVerifyCmd(a),
+		newReferenceAddCmd(a), newReferenceListCmd(a), newReferenceRemoveCmd(a))
 	return c
 }
 
@@ -90,16 +91,9 @@ platform is given in hexadecimal.`,
 }
 
 func (a *app) createReference(f *referenceFlags) error {
-	if f.key == "" {
-		return failf(exitUsage, "make one with enarx reference key NAME and name it with --key NAME.key", "the signing key is missing")
-	}
-	text, err := readLimited(f.key, "the private key", maxKeyFile, exitUsage)
+	key, err := signingKey(f.key)
 	if err != nil {
 		return err
-	}
-	key, err := measure.ParsePrivateKey(text)
-	if err != nil {
-		return fail(exitUsage, "name the .key file of enarx reference key", fmt.Errorf("%s: %w", f.key, err))
 	}
 	e, err := a.referenceEntry(f)
 	if err != nil {
@@ -116,26 +110,14 @@ func (a *app) createReference(f *referenceFlags) error {
 }
 
 func (a *app) referenceEntry(f *referenceFlags) (measure.Entry, error) {
-	now := time.Now().UTC().Truncate(time.Second)
+	w, err := window(f.notBefore, f.notAfter)
 	e := measure.Entry{
-		Platform: f.platform, Release: or(f.release, version), SourceCommit: or(f.commit, commit), Engine: f.engine,
-		NotBefore: now, NotAfter: now.AddDate(referenceYears, 0, 0),
+		Platform: f.platform, Release: or(f.release, version), SourceCommit: or(f.commit, commit), Engine: f.engine, NotBefore: w.from, NotAfter: w.to,
 	}
-	for _, t := range []struct {
-		flag, text string
-		to         *time.Time
-	}{{"--not-before", f.notBefore, &e.NotBefore}, {"--not-after", f.notAfter, &e.NotAfter}} {
-		if t.text == "" {
-			continue
-		}
-		v, err := time.Parse(time.RFC3339, t.text)
-		if err != nil {
-			return e, failf(exitUsage, "write it as 2027-01-31T00:00:00Z", "%s %q is not a time", t.flag, t.text)
-		}
-		*t.to = v.UTC()
+	if err != nil {
+		return e, err
 	}
 	if f.measurementText != "" {
-		var err error
 		if e.Measurement, err = hex.DecodeString(f.measurementText); err != nil {
 			return e, failf(exitUsage, "", "--measurement is not hexadecimal")
 		}
@@ -167,18 +149,52 @@ type referenceInfo struct {
 	NotBefore   string `json:"not_before"`
 	NotAfter    string `json:"not_after"`
 	Counts      bool   `json:"counts"` // now
+	Debug       bool   `json:"debug,omitempty"`
+	Launch      string `json:"launch,omitempty"`
+	Manifest    string `json:"image_manifest_sha256,omitempty"`
+	Components  int    `json:"components,omitempty"`
+}
+
+// describeEntries words entries for --json and for people.
+func describeEntries(entries []measure.Entry, now time.Time) []referenceInfo {
+	infos := []referenceInfo{}
+	for _, e := range entries {
+		i := referenceInfo{
+			Platform: e.Platform, Measurement: hex.EncodeToString(e.Measurement), Release: e.Release, Commit: e.SourceCommit, Engine: e.Engine,
+			NotBefore: e.NotBefore.UTC().Format(time.RFC3339), NotAfter: e.NotAfter.UTC().Format(time.RFC3339),
+			Counts: !e.Debug && !now.Before(e.NotBefore) && !now.After(e.NotAfter),
+			Debug:  e.Debug, Launch: launchText(e.Launch), Components: len(e.Components),
+		}
+		if e.Image != nil {
+			i.Manifest = hex.EncodeToString(e.Image.ManifestSHA256[:])
+		}
+		infos = append(infos, i)
+	}
+	return infos
 }
 
 func newReferenceVerifyCmd(a *app) *cobra.Command {
 	var keys []string
 	var asJSON bool
 	c := &cobra.Command{
-		Use: "verify --key FILE REFERENCE", Short: "Check signed reference values and show them",
+		Use: "verify [--key FILE REFERENCE]", Short: "Check signed reference values and show them",
 		Long: `Check that a file of reference values is signed by one of the given keys and show
-its entries. That none of them counts at this time is an error.`,
-		Args: oneArg("REFERENCE"),
+its entries. That none of them counts at this time is an error. Without an argument
+all that were added (enarx reference add) are checked in this way.`,
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return oneArg("REFERENCE")(c, args)
+		},
 		RunE: func(_ *cobra.Command, args []string) error {
 			a.ui.jsonErrors = asJSON
+			if len(args) == 0 && len(keys) == 0 {
+				return a.verifyStored(asJSON)
+			}
+			if len(args) == 0 {
+				return failf(exitUsage, "see enarx reference verify --help", "REFERENCE is missing: which file the key is for")
+			}
 			return a.verifyReference(args[0], keys, asJSON)
 		},
 	}
@@ -201,14 +217,7 @@ func (a *app) verifyReference(path string, keyFiles []string, asJSON bool) error
 		return fail(exitAttest, "do not use these reference values", fmt.Errorf("%s: %w", path, err))
 	}
 	now := time.Now()
-	infos := []referenceInfo{}
-	for _, e := range entries {
-		infos = append(infos, referenceInfo{
-			Platform: e.Platform, Measurement: hex.EncodeToString(e.Measurement), Release: e.Release, Commit: e.SourceCommit, Engine: e.Engine,
-			NotBefore: e.NotBefore.UTC().Format(time.RFC3339), NotAfter: e.NotAfter.UTC().Format(time.RFC3339),
-			Counts: !now.Before(e.NotBefore) && !now.After(e.NotAfter),
-		})
-	}
+	infos := describeEntries(entries, now)
 	if asJSON {
 		err = a.writeJSON(map[string]any{"entries": infos})
 	} else {
@@ -233,6 +242,15 @@ func referenceText(infos []referenceInfo) string {
 		fmt.Fprintf(&b, "%s\n", oneLine(fmt.Sprintf("%-6s %s  %s", i.Platform, i.Measurement, state)))
 		fmt.Fprintf(&b, "%s\n", oneLine(fmt.Sprintf("       release %s, commit %s, engine %s", i.Release, i.Commit, i.Engine)))
 		fmt.Fprintf(&b, "       from %s to %s\n", i.NotBefore, i.NotAfter)
+		if i.Debug {
+			fmt.Fprintf(&b, "       DEBUG image: never counts\n")
+		}
+		if i.Launch != "" {
+			fmt.Fprintf(&b, "%s\n", oneLine("       launch: "+i.Launch))
+		}
+		if i.Manifest != "" {
+			fmt.Fprintf(&b, "       image sha256:%s\n", i.Manifest)
+		}
 	}
 	return b.String()
 }

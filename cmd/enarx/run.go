@@ -20,7 +20,6 @@ import (
 	"github.com/enarx/enarx-go/client"
 	"github.com/enarx/enarx-go/keep/session"
 	"github.com/enarx/enarx-go/loader"
-	"github.com/enarx/enarx-go/measure"
 )
 
 // runFlags are the flags of `enarx run`.
@@ -344,7 +343,9 @@ func (r *localRun) demand() (client.Demand, error) {
 	d.Verifiers = []attest.Verifier{v}
 	if !r.runtime.named() {
 		digest, _ := keepSHA256()
-		d.Measurements = measure.Builtin(digest, version) // of no digest: nothing passes
+		if d.Measurements, err = builtin(digest); err != nil { // of no digest: nothing passes
+			return d, err
+		}
 	} else {
 		m := sim.Measurement(r.runtime.Digest)
 		d.Measurements = []attest.ReferenceValue{{

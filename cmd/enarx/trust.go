@@ -12,7 +12,6 @@ import (
 	"github.com/enarx/enarx-go/attest/appraisal"
 	"github.com/enarx/enarx-go/attest/sim"
 	"github.com/enarx/enarx-go/client"
-	"github.com/enarx/enarx-go/measure"
 	"github.com/enarx/enarx-go/policy"
 )
 
@@ -66,8 +65,10 @@ func (a *app) verifiers(f *trustFlags) (client.Demand, error) {
 }
 
 // references are the accepted launch measurements: those of --reference, or
-// without it the ones that belong to this enarx. They never add up: who names
-// reference values means these and no others.
+// without it the ones that belong to this enarx and those that were added with
+// enarx reference add. The first never adds to the others: who names reference
+// values means these and no others. All are read anew for every check, so that
+// what was removed, or has ended, no longer counts.
 func (a *app) references(f *trustFlags, at time.Time) ([]attest.ReferenceValue, error) {
 	if len(f.reference) > 0 {
 		return readReferences(f.reference, f.referenceKey, at)
@@ -75,12 +76,20 @@ func (a *app) references(f *trustFlags, at time.Time) ([]attest.ReferenceValue, 
 	if len(f.referenceKey) > 0 {
 		return nil, failf(exitUsage, "name the reference values with --reference FILE", "--reference-key without --reference")
 	}
+	refs, err := storedReferences(at)
+	if err != nil {
+		return nil, err
+	}
 	digest, ok := keepSHA256()
-	if !ok {
+	if !ok && len(refs) == 0 {
 		return nil, failf(exitUsage, "build it with make build, or name reference values with --reference FILE --reference-key FILE",
 			"this enarx does not know which Keep runtime to expect: it was built without its digest")
 	}
-	return measure.Builtin(digest, version), nil
+	own, err := builtin(digest)
+	if err != nil {
+		return nil, err
+	}
+	return append(own, refs...), nil
 }
 
 // rule is what policy demands: hardware, unless a sim root was named, and of it

@@ -11,11 +11,12 @@ import (
 	"unicode/utf16"
 
 	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/attest/vtpm"
 )
 
 // TPMRegisters are the PCRs that an image decides, and no others: what the
 // measurement of platform vtpm is made of.
-var TPMRegisters = []int{4, 8, 9, 11, 12, 13}
+var TPMRegisters = vtpm.MeasuredPCRs()
 
 // TCG event types (PC Client Platform Firmware Profile, section 10.4.1).
 const (
@@ -50,14 +51,18 @@ func TPM(img Image, p Params) (*Prediction, error) {
 		return nil, fmt.Errorf("vtpm: %w", err)
 	}
 	out := &Prediction{Platform: attest.PlatformVTPM}
+	var values [attest.TPMPCRs][32]byte
 	for _, n := range TPMRegisters {
 		r := Register{Name: fmt.Sprintf("PCR%d", n), Events: pcrs[n], Value: make([]byte, sha256.Size)}
 		for _, e := range r.Events {
 			sum := sha256.Sum256(slices.Concat(r.Value, e.Digest))
 			r.Value = sum[:]
 		}
+		values[n] = [32]byte(r.Value)
 		out.Registers = append(out.Registers, r)
 	}
+	m := vtpm.Measurement(&values)
+	out.Measurement = m[:]
 	return out, nil
 }
 

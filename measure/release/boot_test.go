@@ -1,0 +1,146 @@
+// Copyright The Enarx in Go Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package release
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/image"
+	"github.com/enarx/enarx-go/image/imagetest"
+	"github.com/enarx/enarx-go/measure/predict"
+)
+
+// bootTime bounds one boot under emulation on a busy machine.
+const bootTime = 150 * time.Second
+
+// swtpm starts an emulated TPM with a SHA-256 bank alone and gives its socket.
+func swtpm(t *testing.T) string {
+	t.Helper()
+	setup, emulator := imagetest.Tool(t, "swtpm_setup"), imagetest.Tool(t, "swtpm")
+	dir, err := os.MkdirTemp("", "tpm") // sockets' paths are short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if out, err := exec.Command(setup, "--tpm2", "--tpmstate", dir, "--pcr-banks", "sha256").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	sock := filepath.Join(dir, "sock")
+	cmd := exec.Command(emulator, "socket", "--tpm2", "--tpmstate", "dir="+dir, "--ctrl", "type=unixio,path="+sock, "--flags", "startup-clear", "--terminate")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill() // it ends with its machine; this is for failed tests
+		_ = cmd.Wait()
+	})
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		if _, err := os.Stat(sock); err == nil {
+			return sock
+		}
+		if time.Now().After(end) {
+			t.Fatal("swtpm made no socket")
+		}
+	}
+}
+
+// boot starts an image under OVMF with a TPM and gives the PCRs that its first
+// process read.
+func boot(t *testing.T, img *image.Image, l Launch) map[int]string {
+	t.Helper()
+	code, vars := imagetest.Firmware(t)
+	b, err := os.ReadFile(vars)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := filepath.Join(t.TempDir(), "vars.fd")
+	if err := os.WriteFile(store, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"-M", "q35,smm=off,usb=off,smbus=off,vmport=off", "-accel", "tcg", "-cpu", "max,cx16=off", "-m", strconv.Itoa(l.MemoryMiB),
+		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio",
+		"-drive", "if=pflash,format=raw,readonly=on,file=" + code, "-drive", "if=pflash,format=raw,file=" + store,
+		"-chardev", "socket,id=tpm,path=" + swtpm(t), "-tpmdev", "emulator,id=t0,chardev=tpm", "-device", "tpm-crb,tpmdev=t0"}
+	if l.Boot == predict.BootDirect {
+		args = append(args, "-kernel", img.Path(image.FileKernel), "-initrd", img.Path(image.FileInitrd), "-append", img.Manifest.Cmdline)
+	} else {
+		args = append(args, "-drive", "if=none,id=d0,format=raw,readonly=on,file="+img.Path(image.FileDisk), "-device", "virtio-blk-pci,drive=d0,bootindex=0")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), bootTime)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, imagetest.QEMU(t), args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("machine: %v\n%s", err, out)
+	}
+	pcrs := map[int]string{}
+	for _, m := range regexp.MustCompile(`(?m)^pcr (\d+) ([0-9A-F]{64})`).FindAllStringSubmatch(string(out), -1) {
+		n, _ := strconv.Atoi(m[1])
+		pcrs[n] = strings.ToLower(m[2])
+	}
+	if len(pcrs) != 24 {
+		t.Fatalf("%d PCRs were printed:\n%s", len(pcrs), out)
+	}
+	return pcrs
+}
+
+// patched says whether this machine's QEMU fills in the kernel's header.
+func patched(t *testing.T) bool {
+	t.Helper()
+	out, err := exec.Command(imagetest.QEMU(t), "--version").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile(`version (\d+)\.(\d+)`).FindStringSubmatch(string(out))
+	if m == nil {
+		t.Fatalf("QEMU's version is not understood: %s", out)
+	}
+	p, err := predict.QEMUPatchesKernel(m[1] + "." + m[2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// What is predicted is what a TPM measures: two kernels, two command lines,
+// both ways of booting, three sizes of memory.
+func TestPredictedIsMeasured(t *testing.T) {
+	init := imagetest.Program(t, filepath.Join("testdata", "pcrs"))
+	for _, x := range []struct {
+		kernel, cmdline string
+		boot            predict.Boot
+		memory          int
+	}{
+		{imagetest.Kernel612, "panic=-1 quiet", predict.BootUKI, 512},
+		{imagetest.Kernel61, "panic=-1 quiet enarx.test=two", predict.BootUKI, 512},
+		{imagetest.Kernel612, "panic=-1 quiet enarx.test=two", predict.BootDirect, 256},
+		{imagetest.Kernel61, "panic=-1 quiet", predict.BootDirect, 3072},
+	} {
+		t.Run(fmt.Sprintf("%s %s %s %d", x.kernel, x.boot, x.cmdline, x.memory), func(t *testing.T) {
+			img := imagetest.Image(t, imagetest.Options{Kernel: x.kernel, Init: init, Cmdline: x.cmdline})
+			l := Launch{Platform: attest.PlatformVTPM, Params: predict.Params{VCPUs: 1, MemoryMiB: x.memory, Boot: x.boot, PatchedKernel: patched(t)}}
+			p, err := Predict(img, l)
+			if err != nil {
+				t.Fatal(err)
+			}
+			measured := boot(t, img, l)
+			for _, n := range predict.TPMRegisters {
+				want := hex.EncodeToString(p.Register(fmt.Sprintf("PCR%d", n)).Value)
+				if measured[n] != want {
+					t.Errorf("PCR %d is %s, predicted %s", n, measured[n], want)
+				}
+			}
+		})
+	}
+}
