@@ -211,3 +211,17 @@ func (l *lockedBuffer) String() string {
 	defer l.mu.Unlock()
 	return l.b.String()
 }
+
+// qemuVersion is the first two numbers of QEMU's version, 1002 for 10.2.
+func qemuVersion(t *testing.T) int {
+	t.Helper()
+	out, err := exec.Command(imagetest.QEMU(t), "-version").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var major, minor int
+	if _, err := fmt.Sscanf(string(out), "QEMU emulator version %d.%d", &major, &minor); err != nil {
+		t.Fatalf("%s: %v", out, err)
+	}
+	return 100*major + minor
+}

@@ -166,6 +166,10 @@ func TestWithoutACPI(t *testing.T) {
 	if got := m.say("echo hello"); got != "hello" {
 		t.Fatal(got)
 	}
+	// And a workload that has broken out of its engine dies of its first try.
+	if got := m.say("child syscall 257 -100 @/dev/tpmrm0 2"); !strings.HasPrefix(got, "child died of SIGSYS") { // openat
+		t.Errorf("an engine child that opens a device: %s", got)
+	}
 	m.say("exit 7")
 	e := m.gone()
 	want := "guest-reset"
