@@ -42,6 +42,10 @@ type Config struct {
 	// Platforms are those offered; empty means every loader's, and sim with
 	// process.
 	Platforms []string
+	// Hints gives, by platform, certificates and the like that go with the
+	// evidence of its Keeps, for clients who have none. Clients trust none of
+	// it for coming from here.
+	Hints map[string]func() ([]sallyport.Hint, error)
 	// SimFormat is the shape of the evidence of sim Keeps: "snp", "tdx",
 	// "sgx" or "nitro"; "" means snp.
 	SimFormat string
@@ -134,6 +138,24 @@ func (c *Config) loader(platform string) loader.Loader {
 		return c.Loaders[attest.PlatformProcess]
 	}
 	return nil
+}
+
+// timing is how long a platform's Keeps may take.
+func (c *Config) timing(platform string) loader.Timing {
+	t := loader.Timing{Start: c.Limits.Start, Leave: leaveTime, Work: 1}
+	if l, ok := c.loader(platform).(loader.Timed); ok {
+		own := l.Timing()
+		t = loader.Timing{Start: max(t.Start, own.Start), Leave: max(t.Leave, own.Leave), Work: max(t.Work, own.Work)}
+	}
+	return t
+}
+
+// cost is what a Keep of a memory class takes of the host's memory, at most.
+func (c *Config) cost(platform string, class uint64) uint64 {
+	if l, ok := c.loader(platform).(loader.Costly); ok {
+		return class + l.Overhead()
+	}
+	return class
 }
 
 // authenticated says that callers of the API must prove who they are.

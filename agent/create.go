@@ -187,16 +187,16 @@ func (a *Agent) capability(id string, name [32]byte) [32]byte {
 
 // admit checks the limits and takes the Keep's share of them. a.mu is held.
 func (a *Agent) admit(caller string, req api.CreateRequest, name [32]byte) (*keep, *problem) {
-	now := a.now()
+	now, cost := a.now(), a.cfg.cost(req.Platform, req.MemoryClass)
 	switch {
 	case a.draining:
 		return nil, fail(api.CodeDraining, "the agent is going down and takes no more Keeps").after(60).do("use another host, or come back later")
 	case a.living >= a.cfg.Limits.Keeps:
 		return nil, fail(api.CodeTooManyKeeps, "the host has as many Keeps as it allows").
 			saw(strconv.Itoa(a.living), fmt.Sprintf("fewer than %d", a.cfg.Limits.Keeps)).after(10).do("stop one, wait, or use another host")
-	case req.MemoryClass > a.cfg.Limits.Memory || a.memory > a.cfg.Limits.Memory-req.MemoryClass:
+	case cost > a.cfg.Limits.Memory || a.memory > a.cfg.Limits.Memory-cost:
 		return nil, fail(api.CodeTooMuchMemory, "the memory that the host gives to Keeps does not suffice").
-			saw(fmt.Sprintf("%d bytes taken, %d asked for", a.memory, req.MemoryClass), fmt.Sprintf("at most %d together", a.cfg.Limits.Memory)).
+			saw(fmt.Sprintf("%d bytes taken, %d needed", a.memory, cost), fmt.Sprintf("at most %d together", a.cfg.Limits.Memory)).
 			after(10).do("ask for less, stop a Keep, wait, or use another host")
 	}
 	if wait := a.rate.take(now); wait > 0 {
@@ -205,14 +205,14 @@ func (a *Agent) admit(caller string, req api.CreateRequest, name [32]byte) (*kee
 	}
 	k := &keep{
 		id: newID(), platform: req.Platform, caller: caller, created: now.UTC(), claimBy: now.Add(a.cfg.Limits.Unclaimed).UTC(),
-		vcpus: req.VCPUs, memory: req.MemoryClass, state: api.StateStarting, gone: make(chan struct{}),
+		vcpus: req.VCPUs, memory: req.MemoryClass, cost: cost, state: api.StateStarting, gone: make(chan struct{}),
 	}
 	c := a.capability(k.id, name)
 	k.capHash = sha256.Sum256(c[:])
 	k.attempt = name
 	a.keeps[k.id] = k
 	a.living++
-	a.memory += k.memory
+	a.memory += k.cost
 	return k, nil
 }
 

@@ -30,6 +30,7 @@ type keep struct {
 	claimBy  time.Time
 	vcpus    int
 	memory   uint64
+	cost     uint64   // what it takes of the host's memory
 	attempt  [32]byte // its idempotency key, hashed
 
 	// gone is closed when nothing of the Keep is left on the host.

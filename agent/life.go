@@ -40,19 +40,19 @@ func (a *Agent) start(k *keep) *problem {
 
 // launch runs the loader and opens the sallyport.
 func (a *Agent) launch(k *keep) error {
-	ctx, cancel := context.WithTimeout(a.life, a.cfg.Limits.Start)
+	ctx, cancel := context.WithTimeout(a.life, a.cfg.timing(k.platform).Start)
 	defer cancel()
 	if err := a.state.makeKeepDir(k.id); err != nil {
 		return fmt.Errorf("directory of the Keep: %w", err)
 	}
+	cfg := sallyport.StartConfig{Mode: sallyport.ModePush, Platform: k.platform}
 	l, err := a.cfg.loader(k.platform).Start(ctx, loader.Spec{
 		ID: k.id, Keep: a.keepFile, StateDir: a.state.keepDir(k.id), VCPUs: k.vcpus, MemoryBytes: k.memory,
-		Stderr: keepStderr{a.log, k.id},
+		HostData: cfg.Digest(), Stderr: keepStderr{a.log, k.id},
 	}, a.state.recorder(k.caller))
 	if err != nil {
 		return err
 	}
-	cfg := sallyport.StartConfig{Mode: sallyport.ModePush, Platform: k.platform}
 	rl := a.newRelay(k, cfg)
 	k.mu.Lock()
 	k.launched, k.relay = l, rl
@@ -74,13 +74,7 @@ func (a *Agent) launch(k *keep) error {
 	if err := host.Start(ctx, cfg); err != nil {
 		return fmt.Errorf("the Keep does not take its start configuration: %w", err)
 	}
-	if k.platform == attest.PlatformSim {
-		// The chain is a convenience for clients; a Keep that does not want
-		// it still works.
-		if err := host.SendHints(ctx, a.simHints()); err != nil {
-			a.log.Warn("hints not taken", "keep", k.id, "err", err)
-		}
-	}
+	a.sendHints(ctx, k, host)
 	k.mu.Lock()
 	first := rank(k.state) < rank(api.StateEmpty) // unless the Keep said so already
 	if first {
@@ -91,6 +85,24 @@ func (a *Agent) launch(k *keep) error {
 		a.emit(k.caller, api.Event{Type: api.EventState, Keep: k.id, Platform: k.platform, State: api.StateEmpty})
 	}
 	return nil
+}
+
+// sendHints gives the Keep what goes with its evidence. It is a convenience for
+// clients; a Keep that does not want it still works.
+func (a *Agent) sendHints(ctx context.Context, k *keep, host hostEnd) {
+	var hints []sallyport.Hint
+	var err error
+	if k.platform == attest.PlatformSim {
+		hints = a.simHints()
+	} else if give := a.cfg.Hints[k.platform]; give != nil {
+		hints, err = give()
+	}
+	if err == nil && len(hints) > 0 {
+		err = host.SendHints(ctx, hints)
+	}
+	if err != nil {
+		a.log.Warn("hints not given", "keep", k.id, "err", err)
+	}
 }
 
 func (a *Agent) newRelay(k *keep, cfg sallyport.StartConfig) *relay.Relay {
@@ -162,7 +174,7 @@ func (a *Agent) supervise(k *keep) {
 		// must not stay.
 		select {
 		case <-left:
-		case <-time.After(leaveTime):
+		case <-time.After(a.cfg.timing(k.platform).Leave):
 		}
 		k.blame(api.EndedByLoss, "its channel ended without a last word")
 	}
@@ -234,7 +246,7 @@ func (a *Agent) ended(k *keep) {
 	a.log.Info("Keep ended", "keep", k.id, "by", cause, "reason", reason)
 	a.mu.Lock()
 	a.living--
-	a.memory -= k.memory
+	a.memory -= k.cost
 	k.mu.Lock()
 	k.state = api.StateEnded
 	k.mu.Unlock()

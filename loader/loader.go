@@ -43,8 +43,8 @@ type Spec struct {
 	// which in push names nothing of a workload. Platforms without such a
 	// field ignore it.
 	HostData [32]byte
-	// Progress, if not nil, is told what the Keep is waiting for while it
-	// starts, in a few words; for platforms whose start takes seconds.
+	// Progress, if not nil, is told of every step of the start when it is
+	// done, in a word or two; for platforms whose start takes seconds.
 	Progress func(step string)
 	// Stderr, if not nil, gets what the Keep runtime itself prints when it
 	// fails (never the workload's output).
@@ -139,6 +139,13 @@ type Timing struct {
 // Timed is implemented by loaders whose Keeps are slower than a process.
 type Timed interface {
 	Timing() Timing
+}
+
+// Costly is implemented by loaders whose Keeps take more of the host's memory
+// than Spec.MemoryBytes.
+type Costly interface {
+	// Overhead is how many bytes more, at most.
+	Overhead() uint64
 }
 
 // Loader starts Keeps of one platform.

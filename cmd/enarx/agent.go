@@ -6,6 +6,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/pem"
 	"errors"
 	"io"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -21,6 +23,8 @@ import (
 	"github.com/enarx/enarx-go/attest"
 	"github.com/enarx/enarx-go/loader"
 	"github.com/enarx/enarx-go/loader/process"
+	"github.com/enarx/enarx-go/loader/qemu"
+	"github.com/enarx/enarx-go/sallyport"
 	"github.com/enarx/enarx-go/workload/enarxtoml"
 )
 
@@ -34,6 +38,8 @@ type agentFlags struct {
 	logFormat string
 	verbose   bool
 	keep      string
+	image     string
+	accel     string
 }
 
 func newAgentCmd(a *app) *cobra.Command {
@@ -50,6 +56,7 @@ On loopback it needs no authentication. Any other --listen needs --tls-cert and
 SIGTERM drains: no more Keeps are made and those at work may go on for the drain
 time. A second signal ends them at once. docs/operate.md has the rest.`,
 		Example: "  enarx agent --state /var/lib/enarx\n" +
+			"  enarx agent --platforms vm,vtpm --image /var/lib/enarx/image\n" +
 			"  enarx agent --listen 0.0.0.0:7420 --tls-cert host.pem --tls-key host-key.pem --token-file /etc/enarx/tokens",
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return a.agent(c.Context(), &f) },
@@ -87,6 +94,7 @@ func addAgentFlags(c *cobra.Command, f *agentFlags) {
 	fs.StringVar(&f.logFormat, "log", "text", "`FORMAT` of the log on stderr: text or json")
 	fs.BoolVarP(&f.verbose, "verbose", "v", false, "log more")
 	addKeepFlag(c, &f.keep)
+	addMachineFlags(c, &f.image, &f.accel)
 }
 
 func (a *app) agent(ctx context.Context, f *agentFlags) error {
@@ -96,6 +104,12 @@ func (a *app) agent(ctx context.Context, f *agentFlags) error {
 	ag, err := agent.New(f.cfg)
 	if err != nil {
 		return fail(exitUsage, "", err)
+	}
+	if slices.Contains(ag.Platforms(), attest.PlatformVTPM) {
+		if err := exportTPMRoot(f.cfg.StateDir); err != nil {
+			ag.Close()
+			return err
+		}
 	}
 	err = ag.Run(ctx, func(addr net.Addr) {
 		scheme := "http"
@@ -120,13 +134,15 @@ func (a *app) agentConfig(f *agentFlags) error {
 	if err != nil {
 		return err
 	}
-	k.File.Close()
+	defer k.File.Close()
 	f.cfg.Keep = k.Path
-	f.cfg.Loaders = map[string]loader.Loader{attest.PlatformProcess: process.New()}
 	if f.cfg.StateDir == "" {
 		if f.cfg.StateDir, err = defaultAgentState(); err != nil {
 			return err
 		}
+	}
+	if err := f.loaders(k); err != nil {
+		return err
 	}
 	for _, s := range f.allowDial {
 		p, err := relay.ParsePattern(s)
@@ -151,6 +167,61 @@ func (a *app) agentConfig(f *agentFlags) error {
 	}
 	f.cfg.Log, err = a.agentLog(f)
 	return err
+}
+
+// loaders gives the agent a loader for every platform that it can start, and
+// says which are offered: those that were named, or those that work here. The
+// others' loaders stay, for what a former life of the agent has left.
+func (f *agentFlags) loaders(k *keepRuntime) error {
+	f.cfg.Loaders = map[string]loader.Loader{attest.PlatformProcess: process.New()}
+	offered := []string{attest.PlatformProcess, attest.PlatformSim}
+	for _, p := range qemu.Platforms {
+		l, err := machineLoader(p, f.image, f.accel, filepath.Join(f.cfg.StateDir, tpmAuthorityDir))
+		if err != nil {
+			return err
+		}
+		f.cfg.Loaders[p] = l
+		named := slices.Contains(f.cfg.Platforms, p)
+		if len(f.cfg.Platforms) > 0 && !named {
+			continue
+		}
+		if r := l.Probe(context.Background()); !r.Usable {
+			if named {
+				return failf(exitPlatform, "enarx platform "+p+" shows what this machine lacks", "platform %s cannot be started here: %s", p, lacks(r))
+			}
+			continue
+		}
+		if err := l.Check(k.File); err != nil {
+			if named {
+				return failf(exitPlatform, "", "platform %s cannot be started here: %w", p, err)
+			}
+			continue
+		}
+		offered = append(offered, p)
+	}
+	if len(f.cfg.Platforms) == 0 {
+		f.cfg.Platforms = offered
+	}
+	dir := filepath.Join(f.cfg.StateDir, tpmAuthorityDir)
+	f.cfg.Hints = map[string]func() ([]sallyport.Hint, error){
+		attest.PlatformVTPM: func() ([]sallyport.Hint, error) { return tpmHints(dir) },
+	}
+	return nil
+}
+
+// vtpmRootFile is the file in the agent's state directory that clients name to
+// accept its software TPMs.
+const vtpmRootFile = "vtpm-root.pem"
+
+// exportTPMRoot puts the root of the software TPMs where clients' users find it,
+// and makes it where there is none.
+func exportTPMRoot(state string) error {
+	a, err := qemu.OpenTPMAuthority(filepath.Join(state, tpmAuthorityDir))
+	if err != nil {
+		return fail(exitAgent, "", err)
+	}
+	b := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.Root})
+	return writeFile(filepath.Join(state, vtpmRootFile), "the root of software TPMs", b, 0o644, false)
 }
 
 func defaultAgentState() (string, error) {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,9 +26,16 @@ import (
 // probeProcess reports on platform process.
 func probeProcess(ctx context.Context) loader.Report { return process.New().Probe(ctx) }
 
-// addImageFlag is --image, the same for every command that starts machines.
+// addImageFlag is --image, the same for every command that looks at machines.
 func addImageFlag(c *cobra.Command, dir *string) {
-	c.Flags().StringVar(dir, "image", "", "`DIR` of the Keep image for the platforms that are virtual machines (default: as enarx image build chooses)")
+	c.Flags().StringVar(dir, "image", "", "`DIR` of the Keep image for the platforms that are virtual machines (default: where enarx image build puts it)")
+}
+
+// addMachineFlags are the flags of commands that start machines.
+func addMachineFlags(c *cobra.Command, dir, accel *string) {
+	addImageFlag(c, dir)
+	c.Flags().StringVar(accel, "accel", qemu.AccelAuto, "how the code of virtual machines runs: `NAME` auto, kvm or tcg (emulation)")
+	c.RegisterFlagCompletionFunc("accel", cobra.FixedCompletions([]string{qemu.AccelAuto, qemu.AccelKVM, qemu.AccelTCG}, cobra.ShellCompDirectiveNoFileComp))
 }
 
 // imageDir is the directory of the Keep image: as named, or where enarx image
@@ -46,32 +54,72 @@ func imageDir(flag string) (string, error) {
 	return flag, nil
 }
 
+// tpmAuthorityDir is where an agent, or this user, keeps the authority of its
+// software TPMs, below the state directory.
+const tpmAuthorityDir = "tpm-authority"
+
 // machineLoader starts Keeps in virtual machines.
-func machineLoader(platform, image string) (*qemu.Loader, error) {
+func machineLoader(platform, image, accel, authority string) (*qemu.Loader, error) {
 	dir, err := imageDir(image)
 	if err != nil {
 		return nil, err
 	}
-	state, err := stateDir()
+	l, err := qemu.New(qemu.Options{Platform: platform, Image: dir, Accel: accelFor(platform, accel), TPMAuthority: authority})
 	if err != nil {
-		return nil, err
-	}
-	l, err := qemu.New(qemu.Options{Platform: platform, Image: dir, TPMAuthority: filepath.Join(state, "tpm-authority")})
-	if err != nil {
-		return nil, fail(exitInternal, "", err)
+		return nil, fail(exitUsage, "", err)
 	}
 	return l, nil
 }
 
+// accelFor has confidential machines start by the one accelerator that they
+// have, whatever the others use.
+func accelFor(platform, accel string) string {
+	if platform == attest.PlatformSNP || platform == attest.PlatformTDX {
+		return qemu.AccelAuto
+	}
+	return accel
+}
+
+// localMachineLoader is the one of this user's own runs.
+func localMachineLoader(platform, image, accel string) (*qemu.Loader, error) {
+	state, err := stateDir()
+	if err != nil {
+		return nil, err
+	}
+	return machineLoader(platform, image, accel, filepath.Join(state, tpmAuthorityDir))
+}
+
+// tpmHints are what goes with the evidence of a software TPM: the certificate
+// between its own and the root that users name.
+func tpmHints(authority string) ([]sallyport.Hint, error) {
+	a, err := qemu.OpenTPMAuthority(authority)
+	if err != nil {
+		return nil, err
+	}
+	return []sallyport.Hint{{MediaType: attest.MediaTypeCertificate, Value: a.Issuer}}, nil
+}
+
 // probeMachine reports on a platform that is a virtual machine.
 func probeMachine(ctx context.Context, platform, image string) loader.Report {
-	l, err := machineLoader(platform, image)
+	l, err := localMachineLoader(platform, image, "")
 	if err != nil {
 		return loader.Report{Platform: platform, Visible: "unknown", Checks: []loader.Check{{
 			Name: "Keep image", Seen: err.Error(), Remedy: "name it with --image DIR",
 		}}}
 	}
 	return l.Probe(ctx)
+}
+
+// lacks are the failed checks of a report without which a platform does not
+// work, in one line.
+func lacks(r loader.Report) string {
+	var out []string
+	for _, c := range r.Checks {
+		if !c.OK && !strings.HasSuffix(c.Name, "(optional)") {
+			out = append(out, c.Name+": "+c.Seen)
+		}
+	}
+	return strings.Join(out, "; ")
 }
 
 // localSim plays the TEE for `enarx run --platform sim`, under a throw-away

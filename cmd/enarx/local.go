@@ -25,6 +25,7 @@ import (
 	"github.com/enarx/enarx-go/attest"
 	"github.com/enarx/enarx-go/loader"
 	"github.com/enarx/enarx-go/loader/process"
+	"github.com/enarx/enarx-go/loader/qemu"
 	"github.com/enarx/enarx-go/sallyport"
 )
 
@@ -46,17 +47,23 @@ const (
 // localSpec says which Keep to start on this machine.
 type localSpec struct {
 	Platform string
+	Loader   loader.Loader
+	Memory   uint64       // 0 for the platform's default
+	Progress func(string) // nil for none
 	Keep     *keepRuntime
 	Dirs     []loader.Dir
 	CacheDir func(run string) string // "" for none
 	Publish  map[uint16]string
 	Hardware *localSim // platform sim only
+	Hints    []sallyport.Hint
 }
 
 // localKeep is a Keep of this machine with the host's end of its sallyport:
 // what the agent is for a deployment, for one run.
 type localKeep struct {
 	dir    *runDir
+	name   string        // of the platform
+	leave  time.Duration // how long it may take to say why it ends
 	keep   loader.Keep
 	relay  *relay.Relay
 	host   *sallyport.Host
@@ -66,9 +73,14 @@ type localKeep struct {
 
 // startLocal starts a Keep. On error nothing is left of it.
 func startLocal(ctx context.Context, spec localSpec) (_ *localKeep, err error) {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	k := &localKeep{stderr: &tail{}, name: spec.Platform, leave: time.Second}
+	limit := startTimeout
+	if l, ok := spec.Loader.(loader.Timed); ok {
+		limit += l.Timing().Start
+		k.leave = l.Timing().Leave
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	k := &localKeep{stderr: &tail{}}
 	if k.dir, err = newRunDir(); err != nil {
 		return nil, err
 	}
@@ -80,21 +92,25 @@ func startLocal(ctx context.Context, spec localSpec) (_ *localKeep, err error) {
 	if spec.CacheDir != nil {
 		k.Cache = spec.CacheDir(k.dir.id)
 	}
-	k.keep, err = process.New().Start(ctx, loader.Spec{
+	start := sallyport.StartConfig{Mode: sallyport.ModePush, Platform: spec.Platform}
+	k.keep, err = spec.Loader.Start(ctx, loader.Spec{
 		ID: k.dir.id, Keep: spec.Keep.File, StateDir: k.dir.state(), Dirs: spec.Dirs, CacheDir: k.Cache, Stderr: k.stderr,
+		MemoryBytes: spec.Memory, HostData: start.Digest(), Progress: spec.Progress,
 	}, k.dir.record)
 	if err != nil {
-		return nil, failf(exitPlatform, "enarx platform process shows what this machine lacks", "starting the Keep: %w", err)
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		return nil, failf(exitPlatform, "enarx platform "+spec.Platform+" shows what this machine lacks", "starting the Keep: %w", err)
 	}
-	if err := k.connect(ctx, spec); err != nil {
+	if err := k.connect(ctx, spec, start); err != nil {
 		return nil, k.explain(err)
 	}
 	return k, nil
 }
 
 // connect opens the sallyport and gives the Keep its start configuration.
-func (k *localKeep) connect(ctx context.Context, spec localSpec) error {
-	start := sallyport.StartConfig{Mode: sallyport.ModePush, Platform: spec.Platform}
+func (k *localKeep) connect(ctx context.Context, spec localSpec, start sallyport.StartConfig) error {
 	cfg := relay.Config{
 		// The host is the user's own machine: its loopback is no secret to
 		// keep, and listeners go where Enarx.toml or --publish says.
@@ -113,8 +129,11 @@ func (k *localKeep) connect(ctx context.Context, spec localSpec) error {
 	if err := k.host.Start(ctx, start); err != nil {
 		return err
 	}
-	if spec.Platform == attest.PlatformSim {
+	switch {
+	case spec.Hardware != nil:
 		return k.host.SendHints(ctx, spec.Hardware.hints())
+	case len(spec.Hints) > 0:
+		return k.host.SendHints(ctx, spec.Hints)
 	}
 	return nil
 }
@@ -127,7 +146,7 @@ func (k *localKeep) explain(err error) error {
 	k.keep.Kill()
 	k.keep.Wait(ctx)
 	if said := k.stderr.lastLine(); said != "" {
-		return failf(exitPlatform, "enarx platform process shows what this machine lacks", "starting the Keep: %s (%w)", said, err)
+		return failf(exitPlatform, "enarx platform "+k.name+" shows what this machine lacks", "starting the Keep: %s (%w)", said, err)
 	}
 	return failf(exitPlatform, "enarx version shows whether the Keep runtime belongs to this enarx", "starting the Keep: it does not answer: %w", err)
 }
@@ -138,7 +157,7 @@ func (k *localKeep) whyLost(err error) error {
 	if !errors.As(err, &ce) || ce.code != exitKeep {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), k.leave)
 	defer cancel()
 	exit, werr := k.keep.Wait(ctx)
 	if said := k.stderr.lastLine(); said != "" {
@@ -309,6 +328,18 @@ func sweepRuns(ctx context.Context) {
 	}
 }
 
+// cleanUp removes what a Keep left by the loader that started it.
+func cleanUp(ctx context.Context, r loader.Record) error {
+	if r.Platform == attest.PlatformProcess {
+		return process.New().Cleanup(ctx, r)
+	}
+	l, err := qemu.New(qemu.Options{Platform: r.Platform})
+	if err != nil {
+		return err
+	}
+	return l.Cleanup(ctx, r)
+}
+
 func sweepRun(ctx context.Context, d *runDir) {
 	f, err := os.OpenFile(filepath.Join(d.path, "lock"), os.O_RDWR, 0)
 	if err == nil {
@@ -327,7 +358,7 @@ func sweepRun(ctx context.Context, d *runDir) {
 		if err != nil || json.Unmarshal(b, &r) != nil {
 			return
 		}
-		if err := process.New().Cleanup(ctx, r); err != nil {
+		if err := cleanUp(ctx, r); err != nil {
 			return // the next run tries again
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"github.com/enarx/enarx-go/client"
 	"github.com/enarx/enarx-go/keep/session"
 	"github.com/enarx/enarx-go/loader"
+	"github.com/enarx/enarx-go/loader/process"
 )
 
 // runFlags are the flags of `enarx run`.
@@ -30,6 +32,8 @@ type runFlags struct {
 	dirs     []string
 	cert     string
 	keep     string
+	image    string
+	accel    string
 	json     bool
 	quiet    bool
 }
@@ -43,8 +47,10 @@ func newRunCmd(a *app) *cobra.Command {
 exit code and signals pass through. The workload gets nothing of this machine but
 what Enarx.toml and the flags give it.
 
-The platforms that this build can start here are process and sim. On both, whoever
-administers this machine can see inside the Keep; enarx says so on every run.
+The platforms to run on are process, sim, vm and vtpm; enarx platform says which work
+here. On all of them whoever administers this machine can see inside the Keep; enarx
+says so on every run. vm and vtpm boot a Keep image, which enarx image build makes; by
+emulation, where the machine has no KVM, they are many times slower.
 
 A first signal is passed on to the workload, which it ends; a second one does not
 wait for that.
@@ -61,14 +67,15 @@ wait for that.
 		},
 	}
 	fs := c.Flags()
-	fs.StringVar(&f.platform, "platform", "auto", "`NAME` of the platform: auto, process or sim")
+	fs.StringVar(&f.platform, "platform", "auto", "`NAME` of the platform: auto, process, sim, vm or vtpm")
 	addWorkloadFlags(c, &f.workloadFlags)
 	addSessionFlags(c, &f.workloadFlags, &f.publish, &f.cert)
 	fs.StringArrayVar(&f.dirs, "dir", nil, "lend a live directory to the workload, `HOST:GUEST[:ro]`; not measured, platform process only (repeatable)")
 	addKeepFlag(c, &f.keep)
+	addMachineFlags(c, &f.image, &f.accel)
 	fs.BoolVar(&f.json, "json", false, "end with one line of JSON on stderr that says whose exit code it is")
 	fs.BoolVarP(&f.quiet, "quiet", "q", false, "show no progress; warnings stay")
-	c.RegisterFlagCompletionFunc("platform", cobra.FixedCompletions([]string{"auto", "process", "sim"}, cobra.ShellCompDirectiveNoFileComp))
+	c.RegisterFlagCompletionFunc("platform", cobra.FixedCompletions(append([]string{"auto"}, runPlatforms...), cobra.ShellCompDirectiveNoFileComp))
 	return c
 }
 
@@ -80,6 +87,10 @@ func addSessionFlags(c *cobra.Command, f *workloadFlags, publish *[]string, cert
 	fs.StringArrayVar(publish, "publish", nil, "where the host offers a port on which the workload listens, `HOST:GUEST` such as 8443:443 (repeatable)")
 	fs.StringVar(cert, "cert", "", "write the workload's TLS certificate to `FILE` when it runs (curl --cacert FILE)")
 }
+
+// runPlatforms are those that enarx run takes. Of the confidential ones a run on
+// one's own machine would prove nothing to anybody: they are for agents.
+var runPlatforms = []string{attest.PlatformProcess, attest.PlatformSim, attest.PlatformVM, attest.PlatformVTPM}
 
 // localRun is one `enarx run` from its checked flags to its end.
 type localRun struct {
@@ -98,6 +109,8 @@ type localRun struct {
 	owner    *session.OwnerKey
 	started  *client.Started
 
+	loader loader.Loader
+
 	launched chan struct{}  // closed when launch has returned
 	prepared chan error     // what prepare returned
 	behind   sync.WaitGroup // what runs in the background
@@ -115,20 +128,7 @@ func (a *app) runLocal(ctx context.Context, f *runFlags, module string, args []s
 	}
 	defer r.close()
 
-	// The Keep starts while the workload is packed: neither needs the other.
-	launch := make(chan error, 1)
-	go func() {
-		defer close(r.launched)
-		launch <- r.launch(ctx)
-	}()
-	err := r.pack(module, args)
-	if err == nil {
-		r.behind.Go(func() { r.prepared <- r.prepare() })
-	}
-	if lerr := <-launch; err == nil {
-		err = sessionError(ctx, lerr)
-	}
-	if err != nil {
+	if err := r.packAndLaunch(ctx, module, args); err != nil {
 		return err
 	}
 	r.steps.done("start keep", r.platform)
@@ -141,6 +141,39 @@ func (a *app) runLocal(ctx context.Context, f *runFlags, module string, args []s
 	return nil
 }
 
+// packAndLaunch starts the Keep while the workload is packed: neither needs the
+// other. A machine's memory is fixed when it starts, so there the workload comes
+// first.
+func (r *localRun) packAndLaunch(ctx context.Context, module string, args []string) error {
+	launch := make(chan error, 1)
+	start := func() {
+		defer close(r.launched)
+		launch <- r.launch(ctx)
+	}
+	if !r.machine() {
+		go start()
+	}
+	err := r.pack(module, args)
+	if err == nil {
+		r.behind.Go(func() { r.prepared <- r.prepare() })
+	}
+	if r.machine() {
+		if err != nil {
+			return err
+		}
+		go start()
+	}
+	if lerr := <-launch; err == nil {
+		err = sessionError(ctx, lerr)
+	}
+	return err
+}
+
+// machine says whether the platform is a virtual machine.
+func (r *localRun) machine() bool {
+	return r.platform == attest.PlatformVM || r.platform == attest.PlatformVTPM
+}
+
 // check reads the flags that need nothing but themselves.
 func (r *localRun) check() (err error) {
 	switch p := r.f.platform; {
@@ -148,13 +181,13 @@ func (r *localRun) check() (err error) {
 		// Of the platforms that this build can start, process is the one
 		// without a pretence of evidence.
 		r.platform = attest.PlatformProcess
-	case p == attest.PlatformProcess || p == attest.PlatformSim:
+	case slices.Contains(runPlatforms, p):
 		r.platform = p
 	case slices.Contains(platformNames, p):
-		return failf(exitPlatform, "enarx platform "+p+" shows what is missing; --platform process runs without a TEE",
-			"platform %s cannot be started by this build", p)
+		return failf(exitPlatform, "enarx deploy --platform "+p+" runs it on a host that has it, and enarx platform "+p+" shows what this one has",
+			"enarx run does not start platform %s", p)
 	default:
-		return failf(exitUsage, "platforms are auto, process and sim", "--platform %q is not known", p)
+		return failf(exitUsage, "platforms are auto, "+strings.Join(runPlatforms, ", "), "--platform %q is not known", p)
 	}
 	if r.publish, err = parsePublish(r.f.publish); err != nil {
 		return err
@@ -173,6 +206,15 @@ func (r *localRun) check() (err error) {
 func (r *localRun) open() (err error) {
 	if r.runtime, err = r.a.findKeep(r.f.keep); err != nil {
 		return err
+	}
+	if r.machine() {
+		l, err := localMachineLoader(r.platform, r.f.image, r.f.accel)
+		if err != nil {
+			return err
+		}
+		r.loader = l
+	} else {
+		r.loader = process.New()
 	}
 	if r.platform == attest.PlatformProcess {
 		if r.cache = openRunCache(); r.cache.cache != nil {
@@ -197,12 +239,23 @@ func (r *localRun) launch(ctx context.Context) (err error) {
 	for _, p := range r.publish {
 		publish[p.Guest] = p.Host
 	}
-	spec := localSpec{Platform: r.platform, Keep: r.runtime, Dirs: r.dirs, Publish: publish, Hardware: r.sim}
+	spec := localSpec{Platform: r.platform, Loader: r.loader, Keep: r.runtime, Dirs: r.dirs, Publish: publish, Hardware: r.sim}
+	if r.machine() {
+		spec.Memory = memoryClass(r.work)
+		spec.Progress = func(step string) { r.steps.done(step, r.platform) }
+	}
 	if r.cache != nil {
 		spec.CacheDir = r.cache.lend
 	}
-	r.keep, err = startLocal(ctx, spec)
-	return err
+	if r.keep, err = startLocal(ctx, spec); err != nil {
+		return err
+	}
+	for _, l := range r.keep.keep.Layers() {
+		if l.Name == "boot" {
+			r.a.ui.warningf("the machine was started twice: %s", l.Detail)
+		}
+	}
+	return nil
 }
 
 // pack makes the bundle and checks what depends on it, before anything of it
@@ -235,6 +288,10 @@ func (r *localRun) warn() {
 	switch r.platform {
 	case attest.PlatformProcess:
 		r.a.ui.warningf("platform process%s: no TEE; whoever administers this machine can see inside the Keep", chosen)
+	case attest.PlatformVM:
+		r.a.ui.warningf("platform vm%s: no TEE; whoever administers this machine can see inside the Keep", chosen)
+	case attest.PlatformVTPM:
+		r.a.ui.warningf("platform vtpm%s: a software TPM of this machine says what was booted; whoever administers the machine can see inside the Keep", chosen)
 	case attest.PlatformSim:
 		r.a.ui.warningf("platform sim%s: simulated evidence that proves nothing; whoever administers this machine can see inside the Keep", chosen)
 	}
@@ -332,7 +389,7 @@ func (a *app) stepTaken(p *progress, name string, d time.Duration) {
 // root that this very run has made or loaded, on process that it is empty.
 func (r *localRun) demand() (client.Demand, error) {
 	d := client.Demand{Platform: r.platform, State: attest.StateEmpty, At: time.Now()}
-	if r.platform == attest.PlatformProcess {
+	if r.platform == attest.PlatformProcess || r.platform == attest.PlatformVM {
 		d.InsecureNoTEE = true
 		return d, nil
 	}

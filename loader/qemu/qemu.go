@@ -5,6 +5,7 @@ package qemu
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -56,6 +57,7 @@ type Loader struct {
 var (
 	_ loader.Loader = (*Loader)(nil)
 	_ loader.Timed  = (*Loader)(nil)
+	_ loader.Costly = (*Loader)(nil)
 )
 
 // Platforms are those that this loader starts.
@@ -122,6 +124,20 @@ func (l *Loader) source() (*boot, error) {
 	}
 	l.boot = b
 	return b, nil
+}
+
+// Check says whether Keeps can be started from keep, as Start would, without
+// starting one: the image and what else the platform takes are there, and the
+// image has that Keep runtime.
+func (l *Loader) Check(keep *os.File) error {
+	if p := l.program(); p.err != nil {
+		return p.err
+	}
+	b, err := l.source()
+	if err != nil {
+		return err
+	}
+	return b.checkKeep(keep, l.o.Image)
 }
 
 // accel chooses the accelerator and says why.

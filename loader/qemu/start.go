@@ -134,10 +134,11 @@ func (s *start) run(ctx context.Context) (*keep, error) {
 		err = s.k.handshake()
 	}
 	if err == nil {
-		s.progress("booting")
+		s.progress("qemu")
 		err = s.await(ctx)
 	}
 	if err == nil {
+		s.progress("boot")
 		s.k.layers = s.layers()
 		return s.k, nil
 	}
@@ -168,15 +169,14 @@ func (s *start) assemble(ctx context.Context) error {
 		return err
 	}
 	if s.l.o.Platform == attest.PlatformVTPM {
-		s.progress("making a TPM")
 		if err := s.startTPM(ctx); err != nil {
 			return err
 		}
+		s.progress("software tpm")
 		if err := s.bound(s.k.tpm); err != nil {
 			return err
 		}
 	}
-	s.progress("starting QEMU")
 	if err := s.startQEMU(); err != nil {
 		return err
 	}
@@ -198,7 +198,12 @@ func (s *start) bounds() hostproc.Bounds {
 	return b
 }
 
-// overhead is what a Keep takes of the host beside the guest's memory, at most.
+// Overhead implements loader.Costly.
+func (l *Loader) Overhead() uint64 {
+	accel, _ := l.accel()
+	return l.overhead(accel)
+}
+
 func (l *Loader) overhead(accel string) uint64 {
 	n := uint64(qemuMemory)
 	if accel == AccelTCG {
