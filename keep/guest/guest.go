@@ -67,6 +67,9 @@ func (m *machine) life() (guestport.Goodbye, error) {
 	if err != nil {
 		return guestport.Goodbye{}, err
 	}
+	if err := setLimits(spec.Limits); err != nil {
+		return guestport.Goodbye{}, err
+	}
 	arg, files := m.devices.handOver()
 	p, err := startParent(m.port, arg, files)
 	if err != nil {

@@ -34,6 +34,18 @@ type parent struct {
 	stderr *os.File // what the process says
 }
 
+// setLimits sets the Keep's limits on this process, for the Keep to inherit: it
+// could lower what the kernel begins with, and not raise it, which in a small
+// machine is less than a Keep needs.
+func setLimits(limits []sandbox.Limit) error {
+	for _, l := range limits {
+		if err := syscall.Setrlimit(l.Resource, &syscall.Rlimit{Cur: l.Value, Max: l.Value}); err != nil {
+			return fmt.Errorf("limit the machine's %s to %d: %w", l.Name, l.Value, err)
+		}
+	}
+	return nil
+}
+
 // startParent starts the running ELF again as the Keep's parent process, as
 // the loader of platform process does: alone in its namespaces, where it is
 // root and outside is nobody. It gets the sallyport as descriptor 3, the Spec

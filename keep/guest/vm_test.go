@@ -157,12 +157,12 @@ func TestOutOfMemoryIsReported(t *testing.T) {
 	}
 }
 
-// TestWithoutACPI boots with the command line of platform snp: the kernel needs
-// none of the host's tables. QEMU before 9.1 offers no other way to power off,
-// so that the end is a restart, announced.
+// TestWithoutACPI boots with the command line of platform snp, in a machine of 96
+// MiB: the kernel needs none of the host's tables. QEMU before 9.1 offers no other
+// way to power off, so that the end is a restart, announced.
 func TestWithoutACPI(t *testing.T) {
 	i := imagetest.Image(t, imagetest.Options{Init: testKeep(t)})
-	m := start(t, options{image: i, cmdline: i.Manifest.CmdlineSNP})
+	m := start(t, options{image: i, cmdline: i.Manifest.CmdlineSNP, memory: "96"})
 	if got := m.say("echo hello"); got != "hello" {
 		t.Fatal(got)
 	}
