@@ -5,6 +5,7 @@ package image
 
 import (
 	"errors"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,4 +18,10 @@ func exchange(a, b string) error {
 		return exchangeSlowly(a, b) // a file system without it
 	}
 	return err
+}
+
+// tryLock takes the lock of an open directory, until it is closed or the
+// process ends, and says whether it was free.
+func tryLock(f *os.File) bool {
+	return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil
 }

@@ -38,11 +38,18 @@ func (c *Contents) write(dir string) error {
 	if err := os.MkdirAll(parent, 0o755); err != nil {
 		return err
 	}
-	tmp, err := os.MkdirTemp(parent, ".image-*")
+	removeStale(parent)
+	tmp, err := os.MkdirTemp(parent, stalePrefix+"*")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(tmp) // also the image that was replaced
+	held, err := os.Open(tmp)
+	if err != nil {
+		return err
+	}
+	defer held.Close()
+	tryLock(held)
 	for _, f := range c.Manifest.Files {
 		if err := writeSynced(filepath.Join(tmp, f.Name), c.files[f.Name]); err != nil {
 			return err
@@ -66,6 +73,28 @@ func (c *Contents) write(dir string) error {
 		return err
 	}
 	return syncDir(parent)
+}
+
+// stalePrefix begins the names of directories that are being written.
+const stalePrefix = ".image-"
+
+// removeStale removes what builds have left that were killed. A build that is
+// alive holds the lock of its directory.
+func removeStale(parent string) {
+	left, err := filepath.Glob(filepath.Join(parent, stalePrefix+"*"))
+	if err != nil {
+		return
+	}
+	for _, dir := range left {
+		f, err := os.Open(dir)
+		if err != nil {
+			continue
+		}
+		if tryLock(f) {
+			os.RemoveAll(dir)
+		}
+		f.Close()
+	}
 }
 
 // replaceable says whether dir has an image, and fails if it has anything else.
