@@ -19,6 +19,8 @@ import (
 const (
 	// maxFirmwareFile bounds a firmware image; OVMF's has 4 MiB.
 	maxFirmwareFile = 16 << 20
+	// maxACPIFile bounds a table that QEMU makes: it reserves 128 KiB.
+	maxACPIFile = 1 << 20
 	// maxReportFile bounds a saved prediction.
 	maxReportFile = 4 << 20
 )
@@ -26,8 +28,9 @@ const (
 // launchFlags are the parameters of a launch whose measurement is asked for.
 type launchFlags struct {
 	platform, cpu, firmware, qemu string
-	vcpus, memory                 int
+	vcpus, memory, secureBoot     int
 	direct                        bool
+	acpi                          []string
 }
 
 func (f *launchFlags) add(c *cobra.Command) {
@@ -38,6 +41,8 @@ func (f *launchFlags) add(c *cobra.Command) {
 	fs.StringVar(&f.cpu, "cpu", "EPYC-v4", "QEMU's name of the CPU `MODEL` (snp)")
 	fs.StringVar(&f.firmware, "firmware", "", "firmware image `FILE`: snp and tdx measure it whole")
 	fs.BoolVar(&f.direct, "direct", false, "kernel, initrd and command line given to QEMU, instead of the UKI from a disk (vtpm, tdx)")
+	fs.StringSliceVar(&f.acpi, "acpi", nil, "three `FILES` that RTMR0 needs: QEMU's etc/table-loader, etc/acpi/rsdp and etc/acpi/tables (tdx)")
+	fs.IntVar(&f.secureBoot, "secure-boot", 0, "the firmware's variable SecureBoot, 0 or 1, or -1 if it has none (tdx)")
 	fs.StringVar(&f.qemu, "qemu", "10.0", "`VERSION` of QEMU for --direct: those before 9.2 change the kernel's header")
 }
 
@@ -66,8 +71,18 @@ func (f *launchFlags) launch() (release.Launch, error) {
 			"the firmware is missing, which %s measures", f.platform)
 	}
 	var err error
-	l.Firmware, err = readLimited(f.firmware, "the firmware", maxFirmwareFile, exitUsage)
-	return l, err
+	if l.Firmware, err = readLimited(f.firmware, "the firmware", maxFirmwareFile, exitUsage); err != nil {
+		return l, err
+	}
+	l.TDX.SecureBoot = f.secureBoot
+	for _, name := range f.acpi {
+		b, err := readLimited(name, "the ACPI table", maxACPIFile, exitUsage)
+		if err != nil {
+			return l, err
+		}
+		l.TDX.ACPI = append(l.TDX.ACPI, b)
+	}
+	return l, nil
 }
 
 func newMeasureCmd(a *app) *cobra.Command {

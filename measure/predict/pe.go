@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"hash"
 	"slices"
 )
 
@@ -127,6 +128,14 @@ func (f *peFile) section(name string) (data []byte, ok bool, err error) {
 // signatures and the signatures.
 func (f *peFile) authenticode() ([32]byte, error) {
 	h := sha256.New()
+	if err := f.hashImage(h); err != nil {
+		return [32]byte{}, err
+	}
+	return [32]byte(h.Sum(nil)), nil
+}
+
+// hashImage writes what Authenticode covers to a hash.
+func (f *peFile) hashImage(h hash.Hash) error {
 	h.Write(f.b[:f.checksum])
 	rest := f.checksum + 4
 	if f.certEntry != 0 {
@@ -134,7 +143,7 @@ func (f *peFile) authenticode() ([32]byte, error) {
 		rest = f.certEntry + 8
 	}
 	if rest > f.headers {
-		return [32]byte{}, fmt.Errorf("PE file: headers of %d bytes, of which the optional header takes %d", f.headers, rest)
+		return fmt.Errorf("PE file: headers of %d bytes, of which the optional header takes %d", f.headers, rest)
 	}
 	h.Write(f.b[rest:f.headers])
 	done := uint64(f.headers)
@@ -146,10 +155,10 @@ func (f *peFile) authenticode() ([32]byte, error) {
 	}
 	end := uint64(len(f.b) - f.certificate)
 	if done > end {
-		return [32]byte{}, fmt.Errorf("PE file: headers and sections of %d bytes in a file of %d: sections overlap", done, end)
+		return fmt.Errorf("PE file: headers and sections of %d bytes in a file of %d: sections overlap", done, end)
 	}
 	h.Write(f.b[done:end])
-	return [32]byte(h.Sum(nil)), nil
+	return nil
 }
 
 func authenticode(b []byte) ([32]byte, error) {

@@ -88,6 +88,29 @@ func stubVersion(b []byte) (int, error) {
 	return v, nil
 }
 
+// sectionEvents are the two events that the stub makes of each section: its
+// name and its contents.
+func (u *uki) sectionEvents(event eventMaker) ([]Event, error) {
+	var out []Event
+	for _, name := range stubSections[u.version] {
+		data, ok, err := u.file.section(name)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			continue
+		}
+		what := map[string]string{".linux": "kernel", ".cmdline": "command line", ".initrd": "initrd"}[name]
+		if what == "" {
+			what = "UKI section " + name
+		}
+		out = append(out,
+			event(what, evIPL, append([]byte(name), 0), "name of UKI section "+name),
+			event(what, evIPL, data, fmt.Sprintf("UKI section %s, %d bytes", name, len(data))))
+	}
+	return out, nil
+}
+
 // loadedInitrd is what the stub hands to the kernel: the section, and from
 // version 257 on a second archive with the section .osrel as a file, so that
 // the initrd can tell which image it belongs to.

@@ -66,7 +66,10 @@ func TPM(img Image, p Params) (*Prediction, error) {
 	return out, nil
 }
 
-// event256 is an event whose digest is of data.
+// eventMaker makes an event whose digest is of data.
+type eventMaker func(component, kind string, data []byte, detail string) Event
+
+// event256 is an event of the SHA-256 bank.
 func event256(component, kind string, data []byte, detail string) Event {
 	sum := sha256.Sum256(data)
 	return Event{Component: component, Type: kind, Digest: sum[:], Detail: detail}
@@ -104,23 +107,10 @@ func tpmUKI(img Image, pcrs map[int][]Event) error {
 		return err
 	}
 	pcrs[4] = append(option(), stub, kernel)
-	for _, name := range stubSections[u.version] {
-		data, ok, err := u.file.section(name)
-		if err != nil {
-			return err
-		}
-		if !ok {
-			continue
-		}
-		what := map[string]string{".linux": "kernel", ".cmdline": "command line", ".initrd": "initrd"}[name]
-		if what == "" {
-			what = "UKI section " + name
-		}
-		pcrs[11] = append(pcrs[11],
-			event256(what, evIPL, append([]byte(name), 0), "name of UKI section "+name),
-			event256(what, evIPL, data, fmt.Sprintf("UKI section %s, %d bytes", name, len(data))))
+	if pcrs[11], err = u.sectionEvents(event256); err != nil {
+		return err
 	}
-	pcrs[9], err = efiStub(u.kernel, u.cmdline, u.loadedInitrd())
+	pcrs[9], err = efiStub(event256, u.kernel, u.cmdline, u.loadedInitrd())
 	return err
 }
 
@@ -130,32 +120,41 @@ func tpmDirect(img Image, p Params, pcrs map[int][]Event) error {
 	if err := checkCmdline(img.Cmdline); err != nil {
 		return err
 	}
-	kernel, cmdline := img.Kernel, img.Cmdline
-	if err := checkKernel(kernel); err != nil {
+	kernel, cmdline, err := directKernel(img, p)
+	if err != nil {
 		return err
-	}
-	if p.PatchedKernel {
-		var err error
-		if kernel, err = patchKernel(kernel, len(img.Initrd), p.MemoryMiB); err != nil {
-			return err
-		}
 	}
 	app, err := application("kernel", kernel)
 	if err != nil {
 		return err
 	}
 	pcrs[4] = append([]Event{app}, option()...)
+	pcrs[9], err = efiStub(event256, img.Kernel, cmdline, img.Initrd)
+	return err
+}
+
+// directKernel gives the kernel and the command line of a direct boot as the
+// firmware sees them.
+func directKernel(img Image, p Params) (kernel []byte, cmdline string, err error) {
+	kernel, cmdline = img.Kernel, img.Cmdline
+	if err := checkKernel(kernel); err != nil {
+		return nil, "", err
+	}
+	if p.PatchedKernel {
+		if kernel, err = patchKernel(kernel, len(img.Initrd), p.MemoryMiB); err != nil {
+			return nil, "", err
+		}
+	}
 	if len(img.Initrd) != 0 {
 		cmdline += " initrd=initrd" // OvmfPkg, QemuLoadKernelImage
 	}
-	pcrs[9], err = efiStub(img.Kernel, cmdline, img.Initrd)
-	return err
+	return kernel, cmdline, nil
 }
 
 // efiStub is what the kernel's own UEFI entry measures into PCR 9
 // (drivers/firmware/efi/libstub/efi-stub-helper.c), from 6.1 on; what older
 // kernels do was not compared.
-func efiStub(kernel []byte, cmdline string, initrd []byte) ([]Event, error) {
+func efiStub(event eventMaker, kernel []byte, cmdline string, initrd []byte) ([]Event, error) {
 	known, err := kernelAtLeast(kernel, 6, 1)
 	if err != nil {
 		return nil, err
@@ -163,9 +162,9 @@ func efiStub(kernel []byte, cmdline string, initrd []byte) ([]Event, error) {
 	if !known {
 		return nil, fmt.Errorf("kernel: older than 6.1; what it measures is not known")
 	}
-	out := []Event{event256("command line", evEventTag, utf16Text(cmdline), fmt.Sprintf("load options %q, UTF-16 with NUL", cmdline))}
+	out := []Event{event("command line", evEventTag, utf16Text(cmdline), fmt.Sprintf("load options %q, UTF-16 with NUL", cmdline))}
 	if len(initrd) != 0 {
-		out = append(out, event256("initrd", evEventTag, initrd, fmt.Sprintf("initrd as loaded, %d bytes", len(initrd))))
+		out = append(out, event("initrd", evEventTag, initrd, fmt.Sprintf("initrd as loaded, %d bytes", len(initrd))))
 	}
 	return out, nil
 }

@@ -28,6 +28,8 @@ type Launch struct {
 	// Platform is "vtpm", "snp" or "tdx".
 	Platform string
 	predict.Params
+	// TDX is what a TD's measurement needs besides.
+	TDX predict.TDXOptions
 }
 
 // VTPM is the launch of platform vtpm that enarx uses: the UKI, from the
@@ -80,6 +82,8 @@ func Predict(img *image.Image, l Launch) (*predict.Prediction, error) {
 		return predict.TPM(files, l.Params)
 	case attest.PlatformSNP:
 		return predict.SNP(files, l.Params)
+	case attest.PlatformTDX:
+		return predict.TDX(files, l.Params, l.TDX)
 	default:
 		return nil, fmt.Errorf("platform %.20q: what it measures cannot be predicted; expected vtpm, snp or tdx", l.Platform)
 	}
