@@ -22,6 +22,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/enarx/enarx-go/image"
 )
@@ -57,8 +58,11 @@ func Image(t testing.TB, o Options) *image.Image {
 	dir := filepath.Join(cacheDir(t, "images"), sum(key)[:32])
 	defer lock(t, dir+".lock")()
 	if i, err := image.Open(context.Background(), dir); err == nil {
+		now := time.Now()
+		os.Chtimes(dir, now, now)
 		return i
 	}
+	prune(filepath.Dir(dir))
 	c, err := image.Build(context.Background(), in)
 	if err != nil {
 		t.Fatalf("building the image: %v", err)
@@ -71,6 +75,19 @@ func Image(t testing.TB, o Options) *image.Image {
 		t.Fatal(err)
 	}
 	return i
+}
+
+// prune removes images that no test has asked for since yesterday.
+func prune(dir string) {
+	manifests, err := filepath.Glob(filepath.Join(dir, "*", image.FileManifest))
+	if err != nil {
+		return
+	}
+	for _, m := range manifests {
+		if st, err := os.Stat(filepath.Dir(m)); err == nil && time.Since(st.ModTime()) > 24*time.Hour {
+			os.RemoveAll(filepath.Dir(m))
+		}
+	}
 }
 
 // Inputs returns what [Image] would build from.
