@@ -67,6 +67,9 @@
 //   - keep/socket: sockets, with TLS made in the parent.
 //   - keep/quote: asks the platform for evidence.
 //   - internal/sandbox: what the Keep's processes may ask of the kernel, as data.
+//   - image: the image that a Keep in a virtual machine is started from. The same
+//     inputs give the same bytes; image/cpio, deb, uki and disk are its formats,
+//     image/fetch finds pinned packages.
 //
 // # The host
 //

@@ -27,7 +27,6 @@ type wantedModule struct {
 // wantedModules are in load order, each before what depends on it comes next.
 var wantedModules = []wantedModule{
 	{"virtio_pci", true, "the bus of the sallyport's port"},
-	{"virtio_mmio", false, "the same on machine type microvm"},
 	{"virtio_console", true, "the sallyport's port itself"},
 	{"configfs", false, "where reports are asked for"},
 	{"tsm", false, "the one interface to SNP and TDX reports"},
