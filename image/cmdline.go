@@ -21,6 +21,9 @@ var commonWords = []word{
 	{"lsm=landlock,lockdown,yama", "what the Keep uses; no second policy language and no BPF hooks"},
 	{"lockdown=confidentiality", "from the start on, even root reads and writes no kernel memory"},
 	{"initcall_blacklist=init_ima", "IMA has no policy here and would extend PCR 10, which is to stay zero"},
+	{"initcall_blacklist=nvme_init", "built in, and no Keep has a disk: no driver for one that the host plugs in"},
+	{"initcall_blacklist=virtio_fs_init", "nor for a file system of the host's"},
+	{"initcall_blacklist=packet_init", "no raw packets: there is no network"},
 	{"module.sig_enforce=1", "only modules that the kernel's maker has signed, also if lockdown is not there"},
 	{"random.trust_cpu=on", "RDRAND counts as entropy: it is inside the TEE"},
 	{"random.trust_bootloader=off", "a seed in setup_data comes from the host"},
@@ -56,6 +59,7 @@ var debugWords = []word{
 // signed, and AML in them is code that runs in the kernel.
 var snpWords = []word{
 	{"acpi=off", "code of the host's is not run"},
+	{"no-kvmclock", "time counts the CPU's counter, not what the host writes into a shared page"},
 }
 
 // Cmdlines are the command lines of an image: the first for vm, vtpm and tdx,

@@ -42,10 +42,15 @@ func openDevices() (devices, error) {
 	if d.reports, d.tsm, err = openReports(); err != nil {
 		return d, fmt.Errorf("open the CPU's reports: %w", err)
 	}
-	if d.reports != nil && d.reports.source.Provider() == providerSNP {
-		err = checkNoACPI("/sys/firmware/acpi")
+	if d.reports == nil {
+		return d, nil
 	}
-	return d, err
+	if d.reports.source.Provider() == providerSNP {
+		if err := checkNoACPI("/sys/firmware/acpi"); err != nil {
+			return d, err
+		}
+	}
+	return d, useTSC("/sys")
 }
 
 // providerSNP is the kernel's name for AMD's reports.

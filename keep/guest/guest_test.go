@@ -274,6 +274,32 @@ func TestHostsTablesAreRefusedOnSNP(t *testing.T) {
 	}
 }
 
+// TestInvariant5UntrustedClock_CountedByTheCPU: in a TEE, a kernel that counts
+// time by anything of the host's starts no Keep.
+func TestInvariant5UntrustedClock_CountedByTheCPU(t *testing.T) {
+	const file = "devices/system/clocksource/clocksource0/current_clocksource"
+	if err := useTSC(tree(t, map[string]string{file: "tsc\n"})); err != nil {
+		t.Error(err)
+	}
+	sys := tree(t, map[string]string{file: "hpt"})
+	if err := useTSC(sys); err != nil {
+		t.Errorf("a kernel that takes it: %v", err)
+	}
+	// A write that changes nothing, as to a kernel that has no such source.
+	stubborn := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(stubborn, filepath.Dir(file)), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/dev/null", filepath.Join(stubborn, file)); err != nil {
+		t.Fatal(err)
+	}
+	for _, sys := range []string{stubborn, t.TempDir()} {
+		if err := useTSC(sys); err == nil {
+			t.Errorf("%s: a kernel without passes", sys)
+		}
+	}
+}
+
 func TestNetworkDeviceIsRefused(t *testing.T) {
 	if err := checkNoNetwork(tree(t, map[string]string{"lo/x": ""})); err != nil {
 		t.Error(err)

@@ -106,6 +106,27 @@ func checkNoNetwork(class string) error {
 	return nil
 }
 
+// useTSC makes the kernel count time by the CPU's counter. In a TEE nothing else
+// will do: the paravirtual clock is a page that the host writes, and the timers
+// are devices of the host's (invariant 5).
+func useTSC(sys string) error {
+	const want = "tsc"
+	file := sys + "/devices/system/clocksource/clocksource0/current_clocksource"
+	is, err := readSmall(file)
+	if err == nil && is != want {
+		if err = writeFile(file, want); err == nil {
+			is, err = readSmall(file)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("clock source: %w", err)
+	}
+	if is != want {
+		return fmt.Errorf("clock source: the kernel counts time by %q and does not take %q; start the Keep on a CPU with an invariant TSC and show it to the machine", is, want)
+	}
+	return nil
+}
+
 const securityfs = "/sys/kernel/security"
 
 // lockDown raises the kernel's lockdown to confidentiality: even root reads and

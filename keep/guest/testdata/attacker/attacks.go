@@ -30,6 +30,9 @@ func facts() []attack {
 		{"command line", read("/proc/cmdline")},
 		{"autoprobe", read("/sys/bus/pci/drivers_autoprobe")},
 		{"processes", processes},
+		{"PCI drivers", list("/sys/bus/pci/drivers")},
+		{"virtio drivers", list("/sys/bus/virtio/drivers")},
+		{"packet socket", func() (string, error) { return call(unix.SYS_SOCKET, unix.AF_PACKET, unix.SOCK_RAW, 0) }},
 	}
 }
 
