@@ -64,6 +64,12 @@ verify-page: ## build the verifier for WebAssembly: build/verify-page/ and build
 	@GOOS=wasip1 GOARCH=wasm CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o build/enarx-verify.wasm ./cmd/enarx-verify
 	@cp "$$(go env GOROOT)/lib/wasm/wasm_exec.js" web/verify/index.html web/verify/page.css web/verify/page.js web/verify/worker.js build/verify-page/
 
+# Needs some 400 MB of packages of other suites, so not part of make test.
+.PHONY: qemu-parsers
+qemu-parsers: ## hold the launch lines of snp and tdx against QEMU 10 and 11, and start Keeps on them
+	@scripts/qemu-parsers
+	@ENARX_QEMU_PARSERS=1 ENARX_REQUIRE_TOOLS=1 go test ./loader/qemu -count=1 -run='LaunchLines|NewerQEMU'
+
 # Needs the vulnerability database, so the network: not part of make test.
 .PHONY: vuln
 vuln: ## look for known vulnerabilities in what we depend on

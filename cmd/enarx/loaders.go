@@ -99,6 +99,19 @@ func tpmHints(authority string) ([]sallyport.Hint, error) {
 	return []sallyport.Hint{{MediaType: attest.MediaTypeCertificate, Value: a.Issuer}}, nil
 }
 
+// localTPMHints are those of this user's own runs.
+func localTPMHints() ([]sallyport.Hint, error) {
+	state, err := stateDir()
+	if err != nil {
+		return nil, err
+	}
+	hints, err := tpmHints(filepath.Join(state, tpmAuthorityDir))
+	if err != nil {
+		return nil, fail(exitPlatform, "", err)
+	}
+	return hints, nil
+}
+
 // probeMachine reports on a platform that is a virtual machine.
 func probeMachine(ctx context.Context, platform, image string) loader.Report {
 	l, err := localMachineLoader(platform, image, "")

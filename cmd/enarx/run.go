@@ -242,6 +242,11 @@ func (r *localRun) launch(ctx context.Context) (err error) {
 	spec := localSpec{Platform: r.platform, Loader: r.loader, Keep: r.runtime, Dirs: r.dirs, Publish: publish, Hardware: r.sim}
 	if r.machine() {
 		spec.Memory = memoryClass(r.work)
+		if r.platform == attest.PlatformVTPM {
+			if spec.Hints, err = localTPMHints(); err != nil {
+				return err
+			}
+		}
 		spec.Progress = func(step string) { r.steps.done(step, r.platform) }
 	}
 	if r.cache != nil {
@@ -392,6 +397,9 @@ func (r *localRun) demand() (client.Demand, error) {
 	if r.platform == attest.PlatformProcess || r.platform == attest.PlatformVM {
 		d.InsecureNoTEE = true
 		return d, nil
+	}
+	if r.platform == attest.PlatformVTPM {
+		return d, failf(exitPlatform, "--platform vm runs it in the same machine without evidence", "this build cannot appraise the evidence of a TPM in a local run yet")
 	}
 	v, err := r.sim.verifier()
 	if err != nil {

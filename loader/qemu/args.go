@@ -84,8 +84,12 @@ func (m Machine) Args() []string {
 	}
 	args = append(args, m.confidential()...)
 	args = append(args, m.boot()...)
+	monitor := []string{"-mon", "chardev=monitor,mode=control"}
+	if !m.QEMU.less(11, 1) { // which warns of the option
+		monitor = []string{"-object", "monitor-qmp,id=qmp,chardev=monitor"}
+	}
+	args = append(append(args, "-chardev", fmt.Sprintf("socket,id=monitor,fd=%d", m.Monitor)), monitor...)
 	args = append(args,
-		"-chardev", fmt.Sprintf("socket,id=monitor,fd=%d", m.Monitor), "-mon", "chardev=monitor,mode=control",
 		// Three ports: number 0 is for a console, which there is not.
 		"-device", "virtio-serial-pci,max_ports=3,disable-legacy=on",
 		"-chardev", fmt.Sprintf("socket,id=sallyport,fd=%d", m.Sallyport),
