@@ -104,6 +104,14 @@ type Config struct {
 	// Change, if not nil, makes the start configuration that of a host that
 	// does not do what it was asked for.
 	Change func(*sallyport.StartConfig)
+	// Loader starts the Keep, with the program Keep; nil is the loader of
+	// platform process with the program of Binary.
+	Loader loader.Loader
+	Keep   string
+	// TPM and EventLog are the devices of platform vtpm: an open TPM, and what
+	// the firmware has measured into it.
+	TPM      *os.File
+	EventLog []byte
 	// NoCache compiles every module anew; otherwise the Keeps of one test
 	// process share a directory for compiled code, which in real life only
 	// the runs of one user's one module do.
@@ -168,7 +176,10 @@ func Start(t testing.TB, cfg Config) *Keep {
 	if cfg.Format == "" {
 		cfg.Format = attest.PlatformSNP
 	}
-	bin := Binary(t)
+	bin := cfg.Keep
+	if bin == "" {
+		bin = Binary(t)
+	}
 	elf, err := os.ReadFile(bin)
 	if err != nil {
 		t.Fatal(err)
@@ -214,9 +225,18 @@ func Start(t testing.TB, cfg Config) *Keep {
 			t.Fatal(err)
 		}
 	}
-	k.Keep, err = process.New().Start(ctx, loader.Spec{
-		ID: "test-" + filepath.Base(state), Keep: f, StateDir: state, Dirs: cfg.Dirs, CacheDir: cache, Stderr: k.Stderr,
-	}, func(loader.Record) error { return nil })
+	switch {
+	case cfg.Loader != nil:
+		k.Keep, err = cfg.Loader.Start(ctx, loader.Spec{
+			ID: "test-" + filepath.Base(state), Keep: f, StateDir: state, HostData: start.Digest(), Stderr: k.Stderr,
+		}, func(loader.Record) error { return nil })
+	case cfg.TPM != nil:
+		k.Keep, err = startWithTPM(t, bin, cfg, k.Stderr)
+	default:
+		k.Keep, err = process.New().Start(ctx, loader.Spec{
+			ID: "test-" + filepath.Base(state), Keep: f, StateDir: state, Dirs: cfg.Dirs, CacheDir: cache, Stderr: k.Stderr,
+		}, func(loader.Record) error { return nil })
+	}
 	if err != nil {
 		t.Fatalf("start the keep: %v", err)
 	}
