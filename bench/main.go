@@ -14,6 +14,8 @@
 //	         program's through a plain TLS connection and a TCP relay
 //	memory   what one unclaimed process Keep takes, in PSS
 //	waves    200 attested Keeps in waves of 20
+//	vm       Keeps in virtual machines: start against a bare boot of the same
+//	         kernel, channel against process Keeps, memory, eight at once
 //	verify   evidence of real hardware, against go-sev-guest, go-tdx-guest and
 //	         bare signature checks; rates, allocations and 64 at the same time
 //
@@ -52,6 +54,7 @@ var parts = []struct {
 	{"stdout", (*bench).benchStdout},
 	{"memory", (*bench).benchMemory},
 	{"waves", (*bench).benchWaves},
+	{"vm", (*bench).benchVM},
 	{"verify", (*bench).benchVerify},
 }
 
@@ -64,7 +67,7 @@ func main() {
 		return
 	}
 	rounds := flag.Int("rounds", 21, "how often each thing is measured")
-	only := flag.String("only", "", "comma-separated parts to run: run, deploy, stdout, memory, waves, verify")
+	only := flag.String("only", "", "comma-separated parts to run: run, deploy, stdout, memory, waves, vm, verify")
 	bin := flag.String("bin", "bin", "directory of enarx and keep")
 	flag.Parse()
 	if *only == "verify" { // which needs neither programs nor guests
