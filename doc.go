@@ -66,6 +66,8 @@
 //   - keep/wasi, keep/engine: the system interface and the engines below it.
 //   - keep/socket: sockets, with TLS made in the parent.
 //   - keep/quote: asks the platform for evidence.
+//   - keep/guest: the first process of a Keep's own machine, from boot to
+//     power-off; internal/guestport is what it and its loader agree on.
 //   - internal/sandbox: what the Keep's processes may ask of the kernel, as data.
 //   - image: the image that a Keep in a virtual machine is started from. The same
 //     inputs give the same bytes; image/cpio, deb, uki and disk are its formats,

@@ -59,7 +59,6 @@ var debugWords = []word{
 // signed, and AML in them is code that runs in the kernel.
 var snpWords = []word{
 	{"acpi=off", "code of the host's is not run"},
-	{"no-kvmclock", "time counts the CPU's counter, not what the host writes into a shared page"},
 }
 
 // Cmdlines are the command lines of an image: the first for vm, vtpm and tdx,

@@ -48,6 +48,10 @@ type machine struct {
 	end    chan ending
 	cmd    *exec.Cmd
 	serial lockedBuffer
+
+	qmp     net.Conn
+	answers chan string   // to QMP commands
+	down    chan struct{} // closed at QMP's SHUTDOWN
 }
 
 // ending is all that the host learns of a machine's end.
@@ -87,7 +91,8 @@ func start(t *testing.T, o options) *machine {
 		"-chardev", "socket,id=c1,path=" + dir + "/words", "-device", "virtserialport,chardev=c1,name=" + guestport.Words,
 		"-kernel", o.image.Path(image.FileKernel), "-initrd", o.image.Path(image.FileInitrd),
 		"-append", strings.TrimSpace(o.cmdline + " " + o.append)}
-	m := &machine{t: t, end: make(chan ending, 1), cmd: exec.Command(qemu, append(args, o.args...)...)}
+	m := &machine{t: t, end: make(chan ending, 1), cmd: exec.Command(qemu, append(args, o.args...)...),
+		answers: make(chan string, 8), down: make(chan struct{})}
 	m.cmd.Stdout, m.cmd.Stderr = &m.serial, &m.serial
 	if err := m.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -101,10 +106,11 @@ func start(t *testing.T, o options) *machine {
 			t.Logf("serial port: %s", m.serial.String())
 		}
 	})
-	words, qmp := accept(t, ends["words"]), accept(t, ends["qmp"])
+	words := accept(t, ends["words"])
+	m.qmp = accept(t, ends["qmp"])
 	m.port = accept(t, ends["sallyport"])
 	m.lines = bufio.NewReader(m.port)
-	go m.watch(words, qmp, gone)
+	go m.watch(words, gone)
 	return m
 }
 
@@ -120,7 +126,7 @@ func accept(t *testing.T, l net.Listener) net.Conn {
 }
 
 // watch collects what a machine says until it is gone.
-func (m *machine) watch(words, qmp net.Conn, gone chan struct{}) {
+func (m *machine) watch(words net.Conn, gone chan struct{}) {
 	var e ending
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -145,25 +151,60 @@ func (m *machine) watch(words, qmp net.Conn, gone chan struct{}) {
 			return
 		}
 	})
-	wg.Go(func() {
-		io.WriteString(qmp, `{"execute":"qmp_capabilities"}`+"\n")
-		for s := bufio.NewScanner(qmp); s.Scan(); {
-			var v struct {
-				Event string
-				Data  struct{ Reason string }
-			}
-			if json.Unmarshal(s.Bytes(), &v) != nil || v.Event == "" {
-				continue
-			}
-			e.events = append(e.events, v.Event)
-			if v.Event == "SHUTDOWN" {
-				e.reason = v.Data.Reason
-			}
-		}
-	})
+	wg.Go(func() { m.listen(&e) })
 	<-gone
 	wg.Wait()
 	m.end <- e
+}
+
+// listen notes QMP's events, and passes answers on.
+func (m *machine) listen(e *ending) {
+	io.WriteString(m.qmp, `{"execute":"qmp_capabilities"}`+"\n")
+	for s := bufio.NewScanner(m.qmp); s.Scan(); {
+		var v struct {
+			Event string
+			Data  struct{ Reason string }
+			QMP   any
+		}
+		switch {
+		case json.Unmarshal(s.Bytes(), &v) != nil || v.QMP != nil:
+			continue
+		case v.Event == "":
+			select {
+			case m.answers <- s.Text():
+			default:
+			}
+			continue
+		}
+		e.events = append(e.events, v.Event)
+		if v.Event == "SHUTDOWN" && e.reason == "" {
+			e.reason = v.Data.Reason
+			close(m.down)
+		}
+	}
+}
+
+// memory is what is in the machine's memory, size bytes from 0 on.
+func (m *machine) memory(size int) []byte {
+	m.t.Helper()
+	for len(m.answers) > 0 {
+		<-m.answers
+	}
+	file := filepath.Join(m.t.TempDir(), "memory")
+	fmt.Fprintf(m.qmp, `{"execute":"pmemsave","arguments":{"val":0,"size":%d,"filename":%q}}`+"\n", size, file)
+	select {
+	case a := <-m.answers:
+		if !strings.Contains(a, `"return"`) {
+			m.t.Fatalf("QEMU saves no memory: %s", a)
+		}
+	case <-time.After(lifeTime):
+		m.t.Fatal("QEMU saves no memory")
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return b
 }
 
 // say sends a line on the sallyport and returns the answer; the first waits for

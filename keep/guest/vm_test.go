@@ -4,11 +4,14 @@
 package guest_test
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/enarx/enarx-go/image/imagetest"
 	"github.com/enarx/enarx-go/internal/guestport"
@@ -130,6 +133,32 @@ var outcomes = map[string]string{
 	"device node":                "EPERM",
 	"packet socket":              "EAFNOSUPPORT",
 	"connection":                 "ENETUNREACH",
+}
+
+// TestMemoryIsWiped looks for a Keep's secret in the memory of its machine, once
+// while it runs and once when the machine has powered off.
+func TestMemoryIsWiped(t *testing.T) {
+	const size = 256 << 20
+	i := imagetest.Image(t, imagetest.Options{Init: attacker(t)})
+	m := start(t, options{image: i, args: []string{"-action", "shutdown=pause"}})
+	if got := m.say("remember"); got != "remembered" {
+		t.Fatal(got)
+	}
+	secret := sha256.Sum256([]byte("a Keep's secret"))
+	if n := bytes.Count(m.memory(size), secret[:]); n < 8<<20/len(secret)/2 {
+		t.Errorf("the secret is %d times in a running Keep, expected that this test finds it", n)
+	}
+	fmt.Fprintln(m.port, "exit")
+	select {
+	case <-m.down:
+	case <-time.After(lifeTime):
+		t.Fatal("the machine does not power off")
+	}
+	if n := bytes.Count(m.memory(size), secret[:]); n > 0 {
+		t.Errorf("the secret is %d times in the memory of a machine that has powered off", n)
+	}
+	fmt.Fprintln(m.qmp, `{"execute":"quit"}`)
+	checkGoodbye(t, m.gone(), 0, guestport.ReasonExited, "guest-shutdown")
 }
 
 // TestPanicIsReported: the end of the first process is a kernel panic, and no

@@ -11,6 +11,8 @@ package main
 
 import (
 	"bufio"
+	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"strings"
@@ -44,10 +46,22 @@ func main() {
 				fmt.Fprintf(port, "%s\t%s\n", a.name, result(a.try))
 			}
 			fmt.Fprintln(port, "done\t")
+		case "remember":
+			remember()
+			fmt.Fprintln(port, "remembered")
 		case "exit":
 			os.Exit(0)
 		}
 	}
+}
+
+// memory holds a secret, many times over.
+var memory []byte
+
+// remember computes the secret, so that it is in no file and on no port.
+func remember() {
+	secret := sha256.Sum256([]byte("a Keep's secret"))
+	memory = bytes.Repeat(secret[:], 8<<20/len(secret))
 }
 
 type attack struct {
