@@ -46,7 +46,8 @@ type Loader struct {
 	o      Options
 	groups []hostproc.Hierarchy
 
-	program func() program // asked once
+	hurry   []time.Duration // tests: boot deadlines of the first tries
+	program func() program  // asked once
 	assist  func() (bool, string)
 
 	mu    sync.Mutex

@@ -40,6 +40,9 @@ func (l *Loader) Start(ctx context.Context, spec loader.Spec, record func(loader
 	first := ""
 	for try := 1; ; try++ {
 		s := &start{l: l, boot: b, spec: spec, record: record, accel: accel, why: why, first: first, times: l.times(accel), made: time.Now()}
+		if try <= len(l.hurry) {
+			s.times.boot = l.hurry[try-1]
+		}
 		k, err := s.run(ctx)
 		if err == nil {
 			return k, nil
