@@ -37,9 +37,11 @@ type Demand struct {
 	// Collateral is the client's own; what the host stapled comes after it.
 	Collateral attest.Collateral
 	// Challenger, for platforms whose evidence needs a conversation, makes the
-	// verifying side of it; nil for all others. Evidence is judged only after
-	// the conversation has come to its end.
-	Challenger func() attest.Challenger
+	// verifying side of one session: what holds the conversation, and the
+	// verifier that counts its outcome, which takes the place of Verifiers. Nil
+	// for all other platforms. Evidence is judged only after the conversation
+	// has come to its end.
+	Challenger func() (attest.Challenger, attest.Verifier)
 	// Decide is the decision hook: after verification and before anything is
 	// released it may still refuse. It is called with verified claims only.
 	Decide func(*attest.Claims, attest.Verdict) error
@@ -97,6 +99,8 @@ type Session struct {
 	conn   *session.Conn
 	tunnel net.Conn    // below conn: closing it ends every read and write at once
 	stop   func() bool // detaches the context
+
+	verifier attest.Verifier // that has held this session's conversation; nil if there was none
 
 	admitted *Appraisal   // set by Appraise alone; everything else demands it
 	state    attest.State // that the admitted Keep was in
@@ -157,7 +161,8 @@ func (s *Session) within(d time.Duration) error {
 // it. Only after it has returned without error does any method of s send
 // something that depends on the workload or its owner.
 func (s *Session) Appraise(d Demand) (*Appraisal, error) {
-	s.admitted = nil // an earlier verdict does not outlive this one
+	// An earlier verdict does not outlive this one, nor does a conversation.
+	s.admitted, s.verifier = nil, nil
 	b, err := session.Encode(&session.Hello{Version: session.Version})
 	if err != nil {
 		return nil, err
@@ -191,10 +196,17 @@ func (s *Session) receiveEvidence(d Demand, step string) (*Appraisal, error) {
 	if err != nil {
 		return nil, err
 	}
-	if d.Challenger != nil {
-		if err := attest.Converse(d.Challenger(), m.Evidence, s.challenge); err != nil {
+	if d.Challenger != nil && s.verifier == nil {
+		c, v := d.Challenger()
+		if err := attest.Converse(c, m.Evidence, s.challenge); err != nil {
 			return nil, broke(step, err)
 		}
+		s.verifier = v
+	}
+	if s.verifier != nil {
+		// Later evidence of the same session is judged by whom the
+		// conversation was held with: it must be of the same keys.
+		d.Verifiers = []attest.Verifier{s.verifier}
 	}
 	return s.judge(m, d)
 }
@@ -258,7 +270,7 @@ func (s *Session) judge(m *attest.EvidenceMessage, d Demand) (*Appraisal, error)
 	}
 	col := append(append(attest.Collateral{}, d.Collateral...), m.Hints...)
 	claims, verdict := v.Verify(m.Evidence, col, attest.Expected{
-		ReportData: reportData, Measurements: d.Measurements, HostData: startDigest, TCB: d.TCB,
+		ReportData: reportData, Measurements: d.Measurements, HostData: startDigest, TCB: d.TCB, Claim: claimOf(d, key),
 	}, d.At)
 	rows = append(append(rows, foreign(verdict, d)...), deploymentRows(verdict, d)...)
 	if !claims.Verified() || !rows.OK() || claims.Platform != d.Platform {
@@ -273,6 +285,15 @@ func (s *Session) judge(m *attest.EvidenceMessage, d Demand) (*Appraisal, error)
 	a.Claims, a.Verdict = claims, rows
 	a.Statement = attest.TrustStatement(d.Platform, claims, nil, rows)
 	return a, nil
+}
+
+// claimOf is what the platform's register must show of a claim: none on an empty
+// Keep, and on a running one that of its owner for this channel key.
+func claimOf(d Demand, channelKey []byte) *attest.ClaimState {
+	if d.OwnerKeyHash == nil {
+		return &attest.ClaimState{}
+	}
+	return &attest.ClaimState{Event: attest.ClaimEvent(*d.OwnerKeyHash, channelKey)}
 }
 
 // failed makes sure that a verdict which did not lead to claims reads as a
