@@ -183,3 +183,13 @@ func Builtin(keepSHA256 [32]byte, release string) []attest.ReferenceValue {
 		Platform: attest.PlatformSim, Measurement: m[:], Release: release, Source: "built into enarx " + release,
 	}}
 }
+
+// Check says whether entries can be signed: all rules of SPEC.md hold.
+func Check(entries []Entry) error {
+	body, err := encode(entries)
+	if err != nil {
+		return err
+	}
+	_, err = parse(body)
+	return err
+}

@@ -34,7 +34,8 @@ func newReferenceCmd(a *app) *cobra.Command {
 them decides which Keep runtime the holders of the public key accept, so keep the
 signing key off the machines that run Keeps.`)
 	c.AddCommand(newReferenceKeyCmd(), newReferenceCreateCmd(a), newReferenceMakeCmd(a), newReferenceVerifyCmd(a),
-		newReferenceAddCmd(a), newReferenceListCmd(a), newReferenceRemoveCmd(a))
+		newReferenceAddCmd(a), newReferenceListCmd(a), newReferenceRemoveCmd(a),
+		newReferenceExportCmd(a), newReferenceImportCmd(a))
 	return c
 }
 
