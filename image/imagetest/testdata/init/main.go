@@ -16,6 +16,12 @@ import (
 )
 
 func main() {
+	// From here on the console is ours: a kernel message in the middle of a
+	// line would make it another.
+	const consoleOff = 6 // syslog(2), SYSLOG_ACTION_CONSOLE_OFF
+	if _, err := unix.Klogctl(consoleOff, nil); err != nil {
+		fmt.Println("init: console:", err)
+	}
 	unix.Mount("proc", "/proc", "proc", 0, "")
 	unix.Mount("sysfs", "/sys", "sysfs", 0, "")
 	cmdline, err := os.ReadFile("/proc/cmdline")
