@@ -258,7 +258,7 @@ func cmdSetFrom(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // cmdNothingLeft checks that no Keep of this story's runtime is alive and that
-// no run has left its directory: at once after a run, and with "soon" within
+// no run or agent has left its directory: at once after a run, and with "soon" within
 // the time that an agent gives a Keep that has said its last word.
 func cmdNothingLeft(ts *testscript.TestScript, neg bool, args []string) {
 	end := time.Now()
@@ -280,6 +280,11 @@ func cmdNothingLeft(ts *testscript.TestScript, neg bool, args []string) {
 func leftBehind(ts *testscript.TestScript) string {
 	if dirs, _ := filepath.Glob(filepath.Join(ts.Getenv("TMPDIR"), "enarx-*", "*")); len(dirs) > 0 {
 		return strings.Join(dirs, " ")
+	}
+	for _, d := range []string{"keeps", "records"} {
+		if of, _ := filepath.Glob(filepath.Join(ts.MkAbs("agent"), d, "*")); len(of) > 0 {
+			return strings.Join(of, " ")
+		}
 	}
 	keep := ts.Getenv("ENARX_KEEP")
 	procs, _ := filepath.Glob("/proc/[0-9]*/exe")

@@ -22,6 +22,7 @@ const (
 
 // Machine is one virtual machine as QEMU's command line describes it.
 type Machine struct {
+	Name     string  // shown in the host's list of processes
 	Platform string  // vm, vtpm, snp or tdx
 	Accel    string  // AccelKVM or AccelTCG
 	QEMU     Version // of the program that will read the arguments
@@ -74,6 +75,9 @@ const (
 // Args are QEMU's arguments, without the program's name.
 func (m Machine) Args() []string {
 	args := []string{"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-S"}
+	if m.Name != "" {
+		args = append(args, "-name", m.Name)
+	}
 	if m.Sandbox {
 		args = append(args, "-sandbox", sandboxRules)
 	}
