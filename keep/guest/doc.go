@@ -77,7 +77,7 @@
 //
 // When the Keep's processes are gone the kernel has overwritten the memory that
 // they had (init_on_free=1 on the command line), as well as the pipes and sockets
-// between them; TestMemoryIsWiped looks for a secret in the memory of a machine that
+// between them; a test looks for a secret in the memory of a machine that
 // has powered off. Dropping caches frees what files have used. Not wiped are the
 // registers of the virtual CPU, the kernel's own stacks and whatever it holds
 // until power-off, and what the host has seen: ciphertext, the machine's size,

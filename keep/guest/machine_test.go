@@ -34,6 +34,7 @@ const (
 // options of a machine.
 type options struct {
 	image   *image.Image
+	qemu    string // path, if not that of this system
 	cmdline string // if not that of the image
 	append  string // more words on it
 	memory  string
@@ -65,7 +66,9 @@ type ending struct {
 // start boots a machine. It is gone when the test ends.
 func start(t *testing.T, o options) *machine {
 	t.Helper()
-	qemu := imagetest.QEMU(t)
+	if o.qemu == "" {
+		o.qemu = imagetest.QEMU(t)
+	}
 	dir, err := os.MkdirTemp("", "guest") // a socket's path is at most 107 bytes
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +94,7 @@ func start(t *testing.T, o options) *machine {
 		"-chardev", "socket,id=c1,path=" + dir + "/words", "-device", "virtserialport,chardev=c1,name=" + guestport.Words,
 		"-kernel", o.image.Path(image.FileKernel), "-initrd", o.image.Path(image.FileInitrd),
 		"-append", strings.TrimSpace(o.cmdline + " " + o.append)}
-	m := &machine{t: t, end: make(chan ending, 1), cmd: exec.Command(qemu, append(args, o.args...)...),
+	m := &machine{t: t, end: make(chan ending, 1), cmd: exec.Command(o.qemu, append(args, o.args...)...),
 		answers: make(chan string, 8), down: make(chan struct{})}
 	m.cmd.Stdout, m.cmd.Stderr = &m.serial, &m.serial
 	if err := m.cmd.Start(); err != nil {
@@ -251,18 +254,4 @@ func (l *lockedBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
-}
-
-// qemuVersion is the first two numbers of QEMU's version, 1002 for 10.2.
-func qemuVersion(t *testing.T) int {
-	t.Helper()
-	out, err := exec.Command(imagetest.QEMU(t), "-version").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var major, minor int
-	if _, err := fmt.Sscanf(string(out), "QEMU emulator version %d.%d", &major, &minor); err != nil {
-		t.Fatalf("%s: %v", out, err)
-	}
-	return 100*major + minor
 }
