@@ -163,6 +163,12 @@ func (h *held) demand() (client.Demand, error) {
 	d.Measurements = []attest.ReferenceValue{{
 		Platform: o.Platform, Measurement: o.Measurement, Release: "as deployed", Source: "the owner file",
 	}}
+	if o.Added {
+		// What it was accepted by may have been removed, or have ended.
+		if d.Measurements, err = stillAdded(o.Platform, o.Measurement, d.At); err != nil {
+			return d, err
+		}
+	}
 	d.Decide = h.f.rule().Hook()
 	return d, nil
 }

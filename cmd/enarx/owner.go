@@ -43,6 +43,9 @@ type ownerFile struct {
 	SealKey  []byte `json:"seal_key"`
 	// Measurement is the launch measurement that the deployment accepted.
 	Measurement []byte `json:"measurement,omitempty"`
+	// Added says that it was accepted on the word of reference values that
+	// were added (enarx reference add): it counts as long as they do.
+	Added bool `json:"added_reference,omitempty"`
 
 	TokenFile  string `json:"token_file,omitempty"`
 	TLSCA      string `json:"tls_ca,omitempty"`
@@ -138,6 +141,9 @@ func newOwnerFile(f *deployFlags, key *session.OwnerKey, ap *client.Appraisal) (
 	}
 	if ap.Claims != nil {
 		o.Measurement = ap.Claims.Measurement
+		if o.Added, err = onlyAdded(&f.trustFlags, ap.Claims); err != nil {
+			return nil, err
+		}
 	}
 	return o, nil
 }

@@ -156,6 +156,32 @@ func storedReferences(at time.Time) ([]attest.ReferenceValue, error) {
 	return refs, nil
 }
 
+// onlyAdded says whether what a Keep measures to was accepted on the word of
+// added reference values and of nothing else.
+func onlyAdded(f *trustFlags, c *attest.Claims) (bool, error) {
+	if len(f.reference) > 0 {
+		return false, nil
+	}
+	digest, _ := keepSHA256()
+	own, err := builtin(digest)
+	if err != nil {
+		return false, err
+	}
+	return !slices.ContainsFunc(own, func(r attest.ReferenceValue) bool {
+		return r.Platform == c.Platform && bytes.Equal(r.Measurement, c.Measurement)
+	}), nil
+}
+
+// stillAdded gives the added reference values of one measurement that count at
+// the given time: none if they were removed or have ended.
+func stillAdded(platform string, m []byte, at time.Time) ([]attest.ReferenceValue, error) {
+	refs, err := storedReferences(at)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(refs, func(r attest.ReferenceValue) bool { return r.Platform != platform || !bytes.Equal(r.Measurement, m) }), nil
+}
+
 func newReferenceAddCmd(a *app) *cobra.Command {
 	var keys []string
 	c := &cobra.Command{
