@@ -117,6 +117,9 @@ type ReferenceValue struct {
 	Measurement []byte // as in Claims.Measurement
 	Release     string // for people: the Keep release it belongs to
 	Source      string // for people: where the value came from
+	// Debug marks a debug image, which its host can look into: no verifier
+	// accepts it unless it was asked to by name, and every verdict says so.
+	Debug bool
 	// Components are the parts that make up Measurement; optional. They
 	// decide nothing: they explain a measurement that is not accepted.
 	Components []Component

@@ -1,8 +1,6 @@
 // Copyright The Enarx in Go Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package vtpm verifies the evidence of a Keep in a virtual machine with a TPM
-// 2.0 (SPEC.md).
 package vtpm
 
 import (
@@ -25,10 +23,20 @@ func MeasuredPCRs() []int { return append([]int(nil), measuredPCRs[:]...) }
 // Measurement is the launch measurement of platform vtpm (SPEC.md, M1) of the
 // PCRs of the SHA-256 bank.
 func Measurement(pcrs *[attest.TPMPCRs][32]byte) [32]byte {
-	b := make([]byte, 32, 32*(1+len(measuredPCRs)))
+	all := make([][]byte, len(pcrs))
+	for i := range pcrs {
+		all[i] = pcrs[i][:]
+	}
+	return [32]byte(measure(all))
+}
+
+// measure is Measurement for PCRs of any bank.
+func measure(pcrs [][]byte) []byte {
+	b := make([]byte, 32, 32+64*len(measuredPCRs))
 	copy(b, measurementDomain)
 	for _, i := range measuredPCRs {
-		b = append(b, pcrs[i][:]...)
+		b = append(b, pcrs[i]...)
 	}
-	return sha256.Sum256(b)
+	sum := sha256.Sum256(b)
+	return sum[:]
 }

@@ -1,0 +1,165 @@
+// Copyright The Enarx in Go Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package vtpm
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/attest/internal/tpm"
+	"github.com/enarx/enarx-go/attest/internal/tpmquote"
+)
+
+// Options are what a relying party asks for beyond [attest.Expected]. The zero
+// Options name no root, and so nothing verifies.
+type Options struct {
+	// Roots end the chains of endorsement certificates: those of the makers
+	// of TPMs that the relying party trusts, or the CA of its own software
+	// TPMs. There is no built-in list.
+	Roots []*x509.Certificate
+	// RootSource says for people where the roots came from.
+	RootSource string
+
+	// SecureBoot demands that Secure Boot was on.
+	SecureBoot bool
+	// RequireCRL refuses a chain unless the collateral has a current
+	// revocation list of each issuer in it.
+	RequireCRL bool
+	// AcceptDebug takes reference values that are marked as those of a debug
+	// image. Claims say Debug then, and package policy refuses them.
+	AcceptDebug bool
+
+	// Waive names expectations that need not be given: an expectation that
+	// is missing and waived reads skipped in the verdict. Claims say what was
+	// waived, and package policy refuses them.
+	Waive attest.Waiver
+}
+
+func (o Options) params() tpmquote.Params {
+	source := o.RootSource
+	if source == "" {
+		source = "the roots given"
+	}
+	if len(o.Roots) == 0 {
+		source = "no root of a TPM's maker was named"
+	}
+	return tpmquote.Params{
+		Platform: attest.PlatformVTPM, Roots: slices.Clone(o.Roots), RootSource: source, Measure: measure,
+		Demands: tpmquote.Demands{SecureBoot: o.SecureBoot, RequireCRL: o.RequireCRL, AcceptDebug: o.AcceptDebug, Waive: o.Waive},
+	}
+}
+
+type verifier struct{ p tpmquote.Params }
+
+// New makes a verifier that takes evidence by itself, as it was saved. What a
+// conversation has proven, it cannot see again: the row of the activation reads
+// skipped, the claims say that it was waived, and package policy refuses them for
+// a deployment. For a Keep at the other end of a connection, use [NewSession].
+func New(o Options) attest.Verifier { return verifier{o.params()} }
+
+func (verifier) Platform() string { return attest.PlatformVTPM }
+
+func (verifier) MediaTypes() []string { return []string{attest.MediaTypeTPM, attest.MediaTypeTPMQuote} }
+
+func (v verifier) Verify(ev attest.Evidence, col attest.Collateral, exp attest.Expected, at time.Time) (*attest.Claims, attest.Verdict) {
+	return tpmquote.Verify(v.p, ev, col, exp, at)
+}
+
+// Session is the conversation with one Keep about its TPM, and the verifier that
+// counts its outcome: give it to [attest.Converse] first and verify with it then.
+// It belongs to one session, is used once, and is not safe for several goroutines.
+type Session = tpmquote.Session
+
+// NewSession makes a session. The endorsement certificate is checked with the
+// issuers in col at the given time before a secret is sent. random gives the
+// secret and must be the operating system's randomness (crypto/rand.Reader).
+func NewSession(o Options, col attest.Collateral, at time.Time, random io.Reader) *Session {
+	return tpmquote.NewSession(o.params(), slices.Clone(col), at, random)
+}
+
+// Limits on files of roots.
+const (
+	// maxRoots bounds a file of roots in bytes: the makers of TPMs have some
+	// hundred roots, about 1.5 KiB each.
+	maxRootFile = 1 << 20
+	maxRoots    = 1024
+)
+
+// ParseRoots reads the certificates of roots that a user names: PEM, any number
+// in one file, or one in DER. Whoever is named here says which TPMs are genuine.
+// A certificate need not be self-signed: naming an issuer trusts what is below
+// it and nothing above.
+//
+// Some makers' roots are not in strict DER (Nuvoton's of 2110 orders a set
+// otherwise); they are taken as they are, since nothing is concluded from their
+// form: the user has named these very bytes.
+func ParseRoots(b []byte) ([]*x509.Certificate, error) {
+	if len(b) > maxRootFile {
+		return nil, fmt.Errorf("TPM roots: %d bytes, expected at most %d", len(b), maxRootFile)
+	}
+	ders := [][]byte{b}
+	if bytes.Contains(b, []byte("-----BEGIN")) {
+		ders = nil
+		for rest := b; ; {
+			var block *pem.Block
+			if block, rest = pem.Decode(rest); block == nil {
+				break
+			}
+			if block.Type != "CERTIFICATE" {
+				return nil, fmt.Errorf("TPM roots: PEM of type %.40q, expected certificates and nothing else", block.Type)
+			}
+			if ders = append(ders, block.Bytes); len(ders) > maxRoots {
+				return nil, fmt.Errorf("TPM roots: more than %d certificates", maxRoots)
+			}
+		}
+	}
+	var roots []*x509.Certificate
+	for i, der := range ders {
+		c, err := x509.ParseCertificate(der)
+		if err != nil {
+			return nil, fmt.Errorf("TPM roots: certificate %d: %w", i+1, err)
+		}
+		if !c.IsCA || !c.BasicConstraintsValid {
+			return nil, fmt.Errorf("TPM roots: certificate %d of %q is no certification authority; name the root of the TPM's maker, not the TPM's own certificate", i+1, c.Subject)
+		}
+		roots = append(roots, c)
+	}
+	if len(roots) == 0 {
+		return nil, fmt.Errorf("TPM roots: no certificate in PEM or DER")
+	}
+	return roots, nil
+}
+
+// Fingerprints are the SHA-256 digests of roots in hexadecimal, for people.
+func Fingerprints(roots []*x509.Certificate) string {
+	var out []string
+	for _, c := range roots {
+		d := sha256.Sum256(c.Raw)
+		out = append(out, hex.EncodeToString(d[:8])+"…")
+	}
+	return strings.Join(out, ", ")
+}
+
+// Device is what an endorsement certificate says about its TPM.
+type Device = tpm.Device
+
+// ParseCertificate reads an endorsement certificate as it comes out of a TPM,
+// padded or not, and what it says about the TPM. Nothing is checked.
+func ParseCertificate(b []byte) (*x509.Certificate, Device, error) {
+	c, _, err := tpm.ParseCertificate(b)
+	if err != nil {
+		return nil, Device{}, err
+	}
+	d, err := tpm.DeviceOf(c)
+	return c, d, err
+}
