@@ -65,8 +65,24 @@ func Binary(t testing.TB) string {
 	return built.path
 }
 
-// Remove deletes what Binary built; TestMain calls it last.
+// AtRemove has Remove delete dir as well.
+func AtRemove(dir string) {
+	removals.Lock()
+	defer removals.Unlock()
+	removals.dirs = append(removals.dirs, dir)
+}
+
+var removals struct {
+	sync.Mutex
+	dirs []string
+}
+
+// Remove deletes what Binary built and what AtRemove was told of; TestMain calls
+// it last.
 func Remove() {
+	for _, dir := range removals.dirs {
+		os.RemoveAll(dir)
+	}
 	if built.path != "" && os.Getenv("ENARX_TEST_KEEP") == "" {
 		os.RemoveAll(filepath.Dir(built.path))
 	}
