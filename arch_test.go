@@ -101,7 +101,7 @@ var layers = []struct {
 	{"attest/evidencebundle", []string{"attest", "attest/cmw"}},
 	{"attest/replay", []string{"attest…", "measure", "policy/policytoml"}},
 	{"attest/call", []string{"attest…", "measure", "policy/policytoml"}},
-	{"attest/…", []string{"attest", "attest/internal…", "internal/claims"}},
+	{"attest/…", []string{"attest", "attest/internal…", "internal/claims", "internal/detcbor"}},
 	{"measure…", []string{"attest", "attest/sim", "attest/tdx", "attest/vtpm", "attest/internal/eventlog", "measure…", "image", "image/cpio", "internal/dsse", "internal/detcbor"}},
 	{"policy", []string{"attest", "internal/claims"}},
 	{"policy/policytoml", []string{"attest…"}}, // the client's side: TOML
