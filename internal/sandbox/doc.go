@@ -35,6 +35,15 @@
 //
 // Stages stack: a later one can take away and never give back.
 //
+// # In a machine of its own
+//
+// There the loader's part is played by the machine's first process (package
+// keep/guest), with the same descriptors and a Spec of all layers. It seals itself
+// with [SealFirst] before it lets the Keep go: whoever takes it over can wait, speak
+// and end the machine, and in a TEE have the CPU report, which is why nobody but the
+// Keep's parent can talk to it. Spec.ChildFirst makes the engine child the first
+// that the kernel ends when memory runs out.
+//
 // # What is promised
 //
 // A layer that the Spec asks for either is in force when the function returns
