@@ -28,6 +28,10 @@ type Machine struct {
 	QEMU     Version // of the program that will read the arguments
 	VCPUs    int
 	Memory   uint64 // bytes, a multiple of 1 MiB
+	// Micro takes QEMU's smallest machine. Under KVM only: under TCG the
+	// guest's clock has nothing to be calibrated with, and the kernel may hang
+	// before its first process. vm only.
+	Micro bool
 
 	// Kernel, Initrd and Cmdline boot directly; with Disk in place of them
 	// the firmware finds a boot loader there. Kernel and Initrd are paths,
@@ -114,13 +118,8 @@ func (m Machine) Args() []string {
 	return args
 }
 
-// microvm says whether the machine is QEMU's smallest. Only under KVM: under
-// TCG the guest's clock has nothing to be calibrated with and the kernel may
-// hang before its first process.
-func (m Machine) microvm() bool { return m.Platform == attest.PlatformVM && m.Accel == AccelKVM }
-
 func (m Machine) machine() string {
-	if m.microvm() {
+	if m.Micro {
 		serial := "off"
 		if m.Console > 0 {
 			serial = "on"

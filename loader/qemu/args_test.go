@@ -108,7 +108,7 @@ func TestMachineAndCPUFollowTheAccelerator(t *testing.T) {
 		{attest.PlatformSNP, AccelKVM, Version{10, 1}, "q35,", "EPYC-v4"},
 	} {
 		m := base(c.platform, c.accel)
-		m.QEMU = c.v
+		m.QEMU, m.Micro = c.v, strings.HasPrefix(c.machine, "microvm")
 		args := m.Args()
 		if got := after(t, args, "-machine"); !strings.HasPrefix(got, c.machine) {
 			t.Errorf("%+v: machine %s", c, got)

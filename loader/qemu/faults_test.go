@@ -214,6 +214,22 @@ func TestAnotherProgramIsNoKeep(t *testing.T) {
 	leftNothing(t, spec)
 }
 
+// TestMicroVMStartsKeeps: KVM is not everywhere, the machine that it gets is. The
+// kernel's clock is given by hand, which the real thing measures.
+func TestMicroVMStartsKeeps(t *testing.T) {
+	l, h := faultLoader(t)
+	l.micro = true
+	l.boot.cmdline += " tsc_early_khz=2600000"
+	k := loadertest.Start(t, l, loadertest.Spec(t, h))
+	if got := k.Say(t, "echo there"); got != "there" {
+		t.Errorf("%q", got)
+	}
+	k.Say(t, "exit 9")
+	if e := loadertest.Gone(t, k); e.Code != 9 || e.Reason != "exited" {
+		t.Errorf("%+v", e)
+	}
+}
+
 // TestInvariant7Reproducible_OnlyTheImagesKeepIsStarted: the loader starts the file that it is
 // given, or none.
 func TestInvariant7Reproducible_OnlyTheImagesKeepIsStarted(t *testing.T) {

@@ -47,6 +47,7 @@ type Loader struct {
 	groups []hostproc.Hierarchy
 
 	hurry   []time.Duration // tests: boot deadlines of the first tries
+	micro   bool            // tests: microvm also under TCG
 	program func() program  // asked once
 	assist  func() (bool, string)
 

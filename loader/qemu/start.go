@@ -259,6 +259,7 @@ func (s *start) startQEMU() error {
 	p := s.l.program()
 	m := Machine{
 		Name: hostproc.GroupPrefix + s.spec.ID, Platform: s.l.o.Platform, Accel: s.accel, QEMU: p.version, VCPUs: s.spec.VCPUs, Memory: s.spec.MemoryBytes,
+		Micro:     s.l.micro || s.l.o.Platform == attest.PlatformVM && s.accel == AccelKVM,
 		Sallyport: number(s.sockets.sallyport[1]), Words: number(s.sockets.words[1]), Monitor: number(s.sockets.monitor[1]),
 		Console: number(s.sockets.console[1]), TPM: number(s.sockets.tpm[1]),
 		Kernel: path(s.boot.kernel), Initrd: path(s.boot.initrd), Cmdline: s.boot.cmdline, Sandbox: p.sandbox, HostData: s.spec.HostData,
