@@ -160,6 +160,20 @@ func checkWiped(t *testing.T, m *machine) {
 	fmt.Fprintln(m.qmp, `{"execute":"quit"}`)
 }
 
+// TestRefusedMachineSaysWhy: a machine that cannot hold a Keep, here for a kernel
+// without Landlock, tells its host in words, and that is no Keep that has ended
+// well.
+func TestRefusedMachineSaysWhy(t *testing.T) {
+	i := imagetest.Image(t, imagetest.Options{Init: attacker(t)})
+	m := start(t, options{image: i, append: "lsm=lockdown,yama"})
+	const why = "the image's kernel has Landlock version 0, seccomp true, mount API true; a Keep needs all three"
+	e := m.gone()
+	checkGoodbye(t, e, 1, "the machine did not start the Keep: "+why, "guest-shutdown")
+	if !strings.Contains(e.words, why) {
+		t.Errorf("its words: %q", e.words)
+	}
+}
+
 // TestPanicIsReported: the end of the first process is a kernel panic, and no
 // host can take it for the Keep's end.
 func TestPanicIsReported(t *testing.T) {
