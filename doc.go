@@ -54,6 +54,8 @@
 //   - policy: decides from claims. It cannot be given evidence, so a path that
 //     skips verification does not compile.
 //   - measure: reference values, signed: which measurement is which Keep.
+//     measure/predict computes what an image measures to, measure/release makes
+//     reference values of it, measure/corim words them for other verifiers.
 //   - audit: the receipt that the tenant keeps.
 //
 // # The Keep

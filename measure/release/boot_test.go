@@ -57,8 +57,23 @@ func swtpm(t *testing.T) string {
 }
 
 // boot starts an image under OVMF with a TPM and gives the PCRs that its first
-// process read.
+// process read. Emulated machines hang at times, so it is tried once more.
 func boot(t *testing.T, img *image.Image, l Launch) map[int]string {
+	t.Helper()
+	var last string
+	for try := range 2 {
+		pcrs, out := tryBoot(t, img, l)
+		if len(pcrs) == 24 {
+			return pcrs
+		}
+		t.Logf("boot %d gave %d PCRs", try+1, len(pcrs))
+		last = out
+	}
+	t.Fatalf("no boot gave all PCRs:\n%s", last)
+	return nil
+}
+
+func tryBoot(t *testing.T, img *image.Image, l Launch) (pcrs map[int]string, output string) {
 	t.Helper()
 	code, vars := imagetest.Firmware(t)
 	b, err := os.ReadFile(vars)
@@ -82,17 +97,14 @@ func boot(t *testing.T, img *image.Image, l Launch) map[int]string {
 	defer cancel()
 	out, err := exec.CommandContext(ctx, imagetest.QEMU(t), args...).CombinedOutput()
 	if err != nil {
-		t.Fatalf("machine: %v\n%s", err, out)
+		t.Logf("machine: %v", err)
 	}
-	pcrs := map[int]string{}
+	pcrs = map[int]string{}
 	for _, m := range regexp.MustCompile(`(?m)^pcr (\d+) ([0-9A-F]{64})`).FindAllStringSubmatch(string(out), -1) {
 		n, _ := strconv.Atoi(m[1])
 		pcrs[n] = strings.ToLower(m[2])
 	}
-	if len(pcrs) != 24 {
-		t.Fatalf("%d PCRs were printed:\n%s", len(pcrs), out)
-	}
-	return pcrs
+	return pcrs, string(out)
 }
 
 // patched says whether this machine's QEMU fills in the kernel's header.
