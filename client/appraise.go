@@ -40,8 +40,8 @@ type Demand struct {
 	// verifying side of one session: what holds the conversation, and the
 	// verifier that counts its outcome, which takes the place of Verifiers. Nil
 	// for all other platforms. Evidence is judged only after the conversation
-	// has come to its end.
-	Challenger func() (attest.Challenger, attest.Verifier)
+	// has come to its end. It is given what the host stapled to the evidence.
+	Challenger func(hints attest.Collateral) (attest.Challenger, attest.Verifier)
 	// Decide is the decision hook: after verification and before anything is
 	// released it may still refuse. It is called with verified claims only.
 	Decide func(*attest.Claims, attest.Verdict) error
@@ -197,7 +197,7 @@ func (s *Session) receiveEvidence(d Demand, step string) (*Appraisal, error) {
 		return nil, err
 	}
 	if d.Challenger != nil && s.verifier == nil {
-		c, v := d.Challenger()
+		c, v := d.Challenger(m.Hints)
 		if err := attest.Converse(c, m.Evidence, s.challenge); err != nil {
 			return nil, broke(step, err)
 		}

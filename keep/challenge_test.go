@@ -87,7 +87,7 @@ func exchangeWith(t *testing.T, src quote.Source, c attest.Challenger) error {
 	defer s.Close()
 	_, err = s.Appraise(client.Demand{
 		Platform: attest.PlatformProcess, InsecureNoTEE: true, State: attest.StateEmpty, At: time.Now(),
-		Challenger: func() (attest.Challenger, attest.Verifier) { return c, nil },
+		Challenger: func(attest.Collateral) (attest.Challenger, attest.Verifier) { return c, nil },
 	})
 	return err
 }

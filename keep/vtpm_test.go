@@ -136,7 +136,7 @@ func demand(t testing.TB, refs ...attest.ReferenceValue) client.Demand {
 	return client.Demand{
 		Platform: attest.PlatformVTPM, State: attest.StateEmpty, At: time.Now(), Measurements: refs, Collateral: col,
 		Decide: func(*attest.Claims, attest.Verdict) error { return nil },
-		Challenger: func() (attest.Challenger, attest.Verifier) {
+		Challenger: func(attest.Collateral) (attest.Challenger, attest.Verifier) {
 			s := vtpm.NewSession(o, col, time.Now(), rand.Reader)
 			return s, s
 		},
@@ -377,7 +377,7 @@ func TestInvariant1NoSilentDowngrade_VTPM(t *testing.T) {
 		{name: "Secure Boot is off and was demanded", rows: "secure-boot", text: "off",
 			src: func(t testing.TB) quote.Source { return bootUEFI(t, tpms.a, events).source(t) },
 			ask: func(d *client.Demand) {
-				d.Challenger = func() (attest.Challenger, attest.Verifier) {
+				d.Challenger = func(attest.Collateral) (attest.Challenger, attest.Verifier) {
 					o := vtpm.Options{Roots: []*x509.Certificate{tpms.ours.Root(t)}, SecureBoot: true}
 					s := vtpm.NewSession(o, d.Collateral, time.Now(), rand.Reader)
 					return s, s
@@ -394,7 +394,7 @@ func TestInvariant1NoSilentDowngrade_VTPM(t *testing.T) {
 				return m.source(t)
 			},
 			ask: func(d *client.Demand) {
-				d.Challenger = func() (attest.Challenger, attest.Verifier) {
+				d.Challenger = func(attest.Collateral) (attest.Challenger, attest.Verifier) {
 					o := vtpm.Options{Roots: []*x509.Certificate{tpms.ours.Root(t)}, SecureBoot: true}
 					s := vtpm.NewSession(o, d.Collateral, time.Now(), rand.Reader)
 					return s, s

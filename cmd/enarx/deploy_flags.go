@@ -35,6 +35,7 @@ type trustFlags struct {
 	reference    []string
 	referenceKey []string
 	simRoot      string
+	tpmRoot      []string
 	noTEE        bool
 }
 
@@ -42,6 +43,7 @@ func (f *trustFlags) add(c *cobra.Command) {
 	fs := c.Flags()
 	fs.StringArrayVar(&f.collateral, "collateral", nil, "directory or file `PATH` of certificates, revocation lists and Intel's documents, in place of the collateral cache (repeatable)")
 	fs.StringVar(&f.policy, "policy", "", "hold the evidence against the policy in this `FILE` (TOML)")
+	fs.StringArrayVar(&f.tpmRoot, "tpm-root", nil, "accept platform vtpm with TPMs under the roots in `FILE`; the host sees inside (repeatable)")
 	fs.StringVar(&f.simRoot, "insecure-sim-root", "", "accept platform sim under the throw-away root in `FILE`; it proves nothing about the host")
 	fs.BoolVar(&f.noTEE, "insecure-no-tee", false, "accept platform process or vm, where the host sees everything")
 }
@@ -82,6 +84,7 @@ take the name that is printed.
 ` + exitHelp(),
 		Example: `  enarx deploy --host https://host.example:7420 hello.wasm
   enarx deploy --host http://127.0.0.1:7420 --platform sim --insecure-sim-root DIR/sim-root.pem hello.wasm
+  enarx deploy --host https://host.example:7420 --platform vtpm --tpm-root tpm-root.pem hello.wasm
   enarx deploy --host https://host.example:7420 --detach --config Enarx.toml --cert cert.pem server.wasm`,
 		Args:              moduleArgs,
 		ValidArgsFunction: completeModule,
@@ -118,6 +121,10 @@ func (f *trustFlags) checkPlatform(platform string) ([]string, error) {
 		return nil, failf(exitUsage, "add --platform sim, or leave --insecure-sim-root out",
 			"--insecure-sim-root is for platform sim and no other, and --platform is %s", platform)
 	}
+	if len(f.tpmRoot) > 0 && platform != attest.PlatformVTPM {
+		return nil, failf(exitUsage, "add --platform vtpm, or leave --tpm-root out",
+			"--tpm-root is for platform vtpm and no other, and --platform is %s", platform)
+	}
 	weak := platform == attest.PlatformProcess || platform == attest.PlatformVM
 	if f.noTEE && !weak {
 		return nil, failf(exitUsage, "add --platform process, or leave --insecure-no-tee out",
@@ -126,7 +133,12 @@ func (f *trustFlags) checkPlatform(platform string) ([]string, error) {
 	switch platform {
 	case "auto":
 		return hardware, nil
-	case attest.PlatformSNP, attest.PlatformTDX, attest.PlatformSGX, attest.PlatformVTPM:
+	case attest.PlatformSNP, attest.PlatformTDX, attest.PlatformSGX:
+	case attest.PlatformVTPM:
+		if len(f.tpmRoot) == 0 {
+			return nil, failf(exitUsage, "name the root of the TPM's maker with --tpm-root FILE; an agent with software TPMs wrote theirs to vtpm-root.pem of its state directory",
+				"platform vtpm is accepted only with TPMs whose maker's root is named on this command line")
+		}
 	case attest.PlatformProcess, attest.PlatformVM:
 		if !f.noTEE {
 			return nil, failf(exitUsage, "to run where the host sees everything add --insecure-no-tee; to be protected from it use snp, tdx or sgx",

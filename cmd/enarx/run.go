@@ -321,7 +321,7 @@ func (r *localRun) session(ctx context.Context, signals <-chan syscall.Signal, r
 	}
 	defer s.Close()
 	r.steps.done("attested channel", "TLS 1.3, X25519MLKEM768")
-	demand, err := r.demand()
+	demand, err := r.demand(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -392,14 +392,14 @@ func (a *app) stepTaken(p *progress, name string, d time.Duration) {
 
 // demand is what a local Keep must show: on sim the full appraisal under the
 // root that this very run has made or loaded, on process that it is empty.
-func (r *localRun) demand() (client.Demand, error) {
+func (r *localRun) demand(ctx context.Context) (client.Demand, error) {
 	d := client.Demand{Platform: r.platform, State: attest.StateEmpty, At: time.Now()}
 	if r.platform == attest.PlatformProcess || r.platform == attest.PlatformVM {
 		d.InsecureNoTEE = true
 		return d, nil
 	}
 	if r.platform == attest.PlatformVTPM {
-		return d, failf(exitPlatform, "--platform vm runs it in the same machine without evidence", "this build cannot appraise the evidence of a TPM in a local run yet")
+		return r.demandTPM(ctx, d)
 	}
 	v, err := r.sim.verifier()
 	if err != nil {

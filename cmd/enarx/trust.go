@@ -48,6 +48,13 @@ func (a *app) verifiers(f *trustFlags) (client.Demand, error) {
 	}
 	f.accepted, d.TCB = policy.Platforms, policy.TCB
 	d.Verifiers = appraisal.KeepVerifiers(policy)
+	if len(f.tpmRoot) > 0 {
+		o, err := f.tpmOptions()
+		if err != nil {
+			return d, err
+		}
+		acceptTPM(&d, o)
+	}
 	if f.simRoot == "" {
 		return d, nil
 	}
@@ -92,14 +99,20 @@ func (a *app) references(f *trustFlags, at time.Time) ([]attest.ReferenceValue, 
 	return append(own, refs...), nil
 }
 
-// rule is what policy demands: hardware, unless a sim root was named, and of it
-// what the policy file accepts.
+// rule is what policy demands: hardware, unless a root of simulated hardware or
+// of TPMs was named, and of it what the policy file accepts.
 func (f *trustFlags) rule() policy.Demand {
 	if f.simRoot != "" {
 		if f.accepted != nil && !slices.Contains(f.accepted, attest.PlatformSim) {
 			return policy.Demand{Platforms: []string{}}
 		}
 		return policy.Demand{Platforms: []string{attest.PlatformSim}, AllowSimulated: true}
+	}
+	if len(f.tpmRoot) > 0 {
+		if f.accepted != nil && !slices.Contains(f.accepted, attest.PlatformVTPM) {
+			return policy.Demand{Platforms: []string{}}
+		}
+		return policy.Demand{Platforms: []string{attest.PlatformVTPM}}
 	}
 	if f.accepted != nil {
 		return policy.Demand{Platforms: slices.DeleteFunc(slices.Clone(hardware), func(p string) bool { return !slices.Contains(f.accepted, p) })}

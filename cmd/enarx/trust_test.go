@@ -31,6 +31,8 @@ func TestInvariant1NoSilentDowngrade_PolicyFileNarrows(t *testing.T) {
 		{[]string{"tdx"}, "", attest.PlatformSNP, false},
 		{[]string{}, "", attest.PlatformSNP, false},
 		{[]string{"nitro"}, "", attest.PlatformNitro, false},
+		{nil, "", attest.PlatformVTPM, false},
+		{nil, "root.pem", attest.PlatformVTPM, false},
 	} {
 		f := &trustFlags{simRoot: x.sim, accepted: x.accepted}
 		c := claims.Mint(attest.Claims{Platform: x.platform, Simulated: x.platform == attest.PlatformSim})

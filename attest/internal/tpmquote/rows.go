@@ -54,8 +54,8 @@ func (v *verification) activation(ev attest.Evidence) {
 	case v.act.state == notAsked:
 		v.note(attest.Skipped, check, "activation not transferable: it was proven, if at all, to whoever asked for this evidence", "not demanded", "saved evidence", "ask the Keep itself")
 		v.waivers = append(v.waivers, check)
-	case v.act.evidence != sha256.Sum256(ev.Value):
-		v.row(false, attest.ReasonKey, check, "a conversation about other evidence", want, source, "ask the Keep again")
+	case v.act.keys != keysOf(ev):
+		v.row(false, attest.ReasonKey, check, "a conversation about other keys", want, source, "ask the Keep again")
 	case v.act.state == noCredential && v.act.err != nil:
 		v.row(false, attest.ReasonUnchecked, check, v.act.err.Error(), want, source, "see the rows before")
 	case v.act.state == noAnswer:

@@ -6,6 +6,7 @@ package tpmquote
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -47,7 +48,7 @@ func (s *Session) Next(answer attest.Evidence) (attest.Evidence, bool, error) {
 	s.step++
 	switch s.step {
 	case 1:
-		s.act = activation{state: noCredential, evidence: sha256.Sum256(answer.Value)}
+		s.act = activation{state: noCredential, keys: keysOf(answer)}
 		challenge, err := s.challenge(answer)
 		if err != nil {
 			s.act.err = fmt.Errorf("no credential could be made: %w", err)
@@ -115,13 +116,34 @@ func (s *Session) Platform() string { return s.p.Platform }
 // MediaTypes are those of evidence of Keeps.
 func (s *Session) MediaTypes() []string { return []string{attest.MediaTypeTPM} }
 
+// keysOf is a digest of the keys that evidence shows: what an activation is
+// about. Later evidence of the same keys needs no other one.
+func keysOf(ev attest.Evidence) [32]byte {
+	h := sha256.New()
+	e, err := attest.DecodeTPMEvidence(ev.Value)
+	if ev.MediaType != attest.MediaTypeTPM || err != nil {
+		h.Write(ev.Value)
+		return [32]byte(h.Sum(nil))
+	}
+	parts := [][]byte{e.AK}
+	for _, k := range e.Endorsements {
+		parts = append(parts, k.Certificate, k.Public)
+	}
+	for _, p := range parts {
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(p))))
+		h.Write(p)
+	}
+	return [32]byte(h.Sum(nil))
+}
+
 // Verify follows the contract of [attest.Verifier]. Without a conversation that
-// came to its good end, about these very bytes, the row of the activation fails.
+// came to its good end, about the keys of this evidence, the row of the
+// activation fails.
 func (s *Session) Verify(ev attest.Evidence, col attest.Collateral, exp attest.Expected, at time.Time) (*attest.Claims, attest.Verdict) {
 	act := s.act
 	if act.state == notAsked {
 		act.state = noCredential
-		act.evidence = sha256.Sum256(ev.Value)
+		act.keys = keysOf(ev)
 	}
 	return verify(s.p, act, ev, col, exp, at)
 }

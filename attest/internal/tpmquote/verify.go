@@ -69,7 +69,7 @@ type Demands struct {
 type activation struct {
 	state       activationState
 	endorsement int
-	evidence    [32]byte // digest of the evidence that the conversation was about
+	keys        [32]byte // digest of the keys that the conversation was about
 	err         error
 }
 
