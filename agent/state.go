@@ -27,6 +27,11 @@ import (
 //	sim-authority.pem    the keys of the throw-away root of platform sim, mode 0600
 //	sim-root.pem         its certificate, for clients
 //
+// enarx agent has beside it, where platform vtpm is offered:
+//
+//	tpm-authority/       what certifies the software TPMs (loader/qemu), keys with mode 0600
+//	vtpm-root.pem        its root, for clients
+//
 // An attacker who reads it learns which Keeps ran when, and can forge evidence
 // of this agent's sim Keeps, which prove nothing anyway. One who writes it can
 // destroy records and make a starting agent kill processes of its own user.

@@ -21,6 +21,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -46,6 +47,8 @@ type Harness struct {
 	// EndWithLoader says that the Keep's processes end with the loader's, so
 	// that Cleanup finds only what is no process.
 	EndWithLoader bool
+	// Records is how many times a start records what there is; 0 means 2.
+	Records int
 	// Leave names tests that are left to another platform of the same loader.
 	Leave []string
 }
@@ -139,6 +142,7 @@ func Gone(t testing.TB, k loader.Keep) loader.Exit {
 const (
 	crashEnv = "ENARX_LOADERTEST_CRASH" // path of the test Keep
 	dirEnv   = "ENARX_LOADERTEST_DIR"   // where to write the record
+	atEnv    = "ENARX_LOADERTEST_AT"    // after which record to wait for the end; "" for after the start
 )
 
 // Crashing says that this process plays the loader's process that will be
@@ -163,12 +167,19 @@ func crash(l loader.Loader) error {
 	}
 	dir := os.Getenv(dirEnv)
 	spec := loader.Spec{ID: fmt.Sprintf("crash-%d", os.Getpid()), Keep: f, StateDir: dir, MemoryBytes: 1 << 28}
+	records := 0
 	k, err := l.Start(context.Background(), spec, func(r loader.Record) error {
 		b, err := json.Marshal(r)
 		if err != nil {
 			return err
 		}
-		return os.WriteFile(filepath.Join(dir, "record"), b, 0o600)
+		if err := os.WriteFile(filepath.Join(dir, "record"), b, 0o600); err != nil {
+			return err
+		}
+		if records++; os.Getenv(atEnv) == strconv.Itoa(records) {
+			awaitKill()
+		}
+		return nil
 	})
 	if err != nil {
 		return err
@@ -180,6 +191,12 @@ func crash(l loader.Loader) error {
 	if err != nil || strings.TrimSpace(line) != "hanging" {
 		return fmt.Errorf("the Keep said %q, %v", line, err)
 	}
+	awaitKill()
+	return nil
+}
+
+// awaitKill says that the time has come.
+func awaitKill() {
 	fmt.Println("started")
 	for {
 		time.Sleep(time.Hour)

@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -43,6 +44,7 @@ func Run(t *testing.T, h Harness) {
 		{"MemoryIsBounded", memory},
 		{"ManyAtOnce", many},
 		{"CleanupAfterCrash", cleanupAfterCrash},
+		{"CleanupAfterCrashInStart", cleanupAfterCrashInStart},
 		{"CleanupSparesStrangers", cleanupSparesStrangers},
 	} {
 		if slices.Contains(h.Leave, c.name) {
@@ -294,10 +296,34 @@ func many(t *testing.T, h Harness) {
 	wg.Wait()
 }
 
-func cleanupAfterCrash(t *testing.T, h Harness) {
-	dir := t.TempDir()
+// KillAfter starts a Keep in a process of its own, kills that after a while, and
+// returns the Keep's directory and its last record.
+func KillAfter(t *testing.T, h Harness, d time.Duration) (dir string, r loader.Record) {
+	t.Helper()
+	dir = t.TempDir()
 	c := exec.Command("/proc/self/exe")
 	c.Env = append(os.Environ(), crashEnv+"="+h.Keep, dirEnv+"="+dir)
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(d)
+	c.Process.Kill()
+	c.Wait()
+	if b, err := os.ReadFile(filepath.Join(dir, "record")); err == nil {
+		if err := json.Unmarshal(b, &r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir, r
+}
+
+// crashed starts a Keep in a process of its own and kills that: when the Keep
+// has started, or after the record of a number.
+func crashed(t *testing.T, h Harness, at string) (dir string, r loader.Record) {
+	t.Helper()
+	dir = t.TempDir()
+	c := exec.Command("/proc/self/exe")
+	c.Env = append(os.Environ(), crashEnv+"="+h.Keep, dirEnv+"="+dir, atEnv+"="+at)
 	c.Stderr = os.Stderr
 	out, err := c.StdoutPipe()
 	if err != nil {
@@ -317,10 +343,47 @@ func cleanupAfterCrash(t *testing.T, h Harness) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var r loader.Record
 	if err := json.Unmarshal(b, &r); err != nil {
 		t.Fatal(err)
 	}
+	return dir, r
+}
+
+// cleanupAfterCrashInStart kills the loader's process whenever it has recorded
+// something, which is when there is something more to be left behind.
+func cleanupAfterCrashInStart(t *testing.T, h Harness) {
+	for at := range max(h.Records, 2) {
+		dir, r := crashed(t, h, strconv.Itoa(at+1))
+		if (r.PID == 0) != (at < max(h.Records, 2)-1) {
+			t.Errorf("record %d is %+v: the Keep's process is known with the last", at+1, r)
+		}
+		for _, p := range append([]loader.Process{{PID: r.PID}}, r.Helpers...) {
+			if p.PID > 0 && !endsWithin(p.PID, patience) {
+				t.Errorf("after record %d: process %d waits for a loader that is gone", at+1, p.PID)
+			}
+		}
+		if err := h.Loader().Cleanup(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+		leftNothing(t, dir, r)
+	}
+}
+
+// leftNothing checks what Cleanup leaves.
+func leftNothing(t *testing.T, dir string, r loader.Record) {
+	t.Helper()
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+		t.Errorf("left in the Keep's directory beside the record: %v, %v", left, err)
+	}
+	for _, g := range r.Cgroups {
+		if _, err := os.Stat(g); err == nil {
+			t.Errorf("control group %s is left", g)
+		}
+	}
+}
+
+func cleanupAfterCrash(t *testing.T, h Harness) {
+	dir, r := crashed(t, h, "")
 	pids := []int{r.PID}
 	for _, p := range r.Helpers {
 		pids = append(pids, p.PID)
@@ -344,14 +407,7 @@ func cleanupAfterCrash(t *testing.T, h Harness) {
 			t.Errorf("process %d of the Keep lives on after Cleanup", pid)
 		}
 	}
-	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
-		t.Errorf("left in the Keep's directory beside the record: %v, %v", left, err)
-	}
-	for _, g := range r.Cgroups {
-		if _, err := os.Stat(g); err == nil {
-			t.Errorf("control group %s is left", g)
-		}
-	}
+	leftNothing(t, dir, r)
 }
 
 func cleanupSparesStrangers(t *testing.T, h Harness) {

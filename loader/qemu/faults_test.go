@@ -114,6 +114,53 @@ func TestInvariant12NothingHalfDone_TPMIsLost(t *testing.T) {
 	leftNothing(t, spec)
 }
 
+// TestInvariant12NothingHalfDone_KilledWhileTheTPMIsMade kills the loader's
+// process at several moments around the making of a TPM, which takes a second
+// and three programs.
+func TestInvariant12NothingHalfDone_KilledWhileTheTPMIsMade(t *testing.T) {
+	h := harness(t, attest.PlatformVTPM)
+	working := 0
+	for _, after := range []time.Duration{200 * time.Millisecond, 500 * time.Millisecond, 800 * time.Millisecond, 1200 * time.Millisecond} {
+		dir, r := loadertest.KillAfter(t, h, after)
+		if _, err := os.Stat(filepath.Join(dir, tpmDirName, "work")); err == nil {
+			working++
+		}
+		for range 500 {
+			if len(users(dir)) == 0 {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		if left := users(dir); len(left) > 0 {
+			t.Errorf("killed after %v: still at work: %v", after, left)
+		}
+		if r.ID == "" {
+			continue // before the first record there is nothing
+		}
+		if err := h.Loader().Cleanup(t.Context(), r); err != nil {
+			t.Error(err)
+		}
+		if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
+			t.Errorf("killed after %v: left beside the record: %v, %v", after, entries, err)
+		}
+	}
+	if working == 0 {
+		t.Error("the loader was never killed while a TPM was being made: this test proves nothing")
+	}
+}
+
+// users are processes that have a path below dir among their arguments.
+func users(dir string) []string {
+	var out []string
+	lines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, name := range lines {
+		if b, err := os.ReadFile(name); err == nil && bytes.Contains(b, []byte(dir)) {
+			out = append(out, string(bytes.ReplaceAll(b, []byte{0}, []byte(" "))))
+		}
+	}
+	return out
+}
+
 // TestInvariant4HostileInputIsBounded_RealGuestFloods has a guest say more than
 // any Keep has to say.
 func TestInvariant4HostileInputIsBounded_RealGuestFloods(t *testing.T) {

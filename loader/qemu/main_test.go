@@ -84,7 +84,7 @@ func TestSuiteVM(t *testing.T) { loadertest.Run(t, harness(t, attest.PlatformVM)
 // and a TPM before, a second process beside, more to remove after.
 func TestSuiteVTPM(t *testing.T) {
 	h := harness(t, attest.PlatformVTPM)
-	h.Many, h.Codes, h.MemoryBytes = 2, []int{7}, 0
+	h.Many, h.Codes, h.MemoryBytes, h.Records = 2, []int{7}, 0, 3
 	h.Leave = []string{"Kill", "StderrIsBounded", "EndsWithItsSallyport", "RecordComesFirst", "ChannelBothWays"}
 	loadertest.Run(t, h)
 }
