@@ -117,3 +117,83 @@ func TestChallengeRounds(t *testing.T) {
 		})
 	}
 }
+
+// register is a platform's runtime register that keeps what it was told, or
+// fails.
+type register struct {
+	quote.None
+	fail   error
+	events [][]byte
+}
+
+func (r *register) Start(context.Context, []byte) error { return nil }
+
+func (r *register) Claim(_ context.Context, event []byte) error {
+	r.events = append(r.events, event)
+	return r.fail
+}
+
+// TestAClaimThatCannotBeRecordedIsNone holds that nobody is told of a claim
+// that the platform's register does not show, and that the Keep ends then.
+func TestAClaimThatCannotBeRecordedIsNone(t *testing.T) {
+	r := &register{fail: errors.New("the register is stuck")}
+	id, err := newIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := &Keep{
+		id: id, state: attest.StateEmpty, quotes: quote.NewBatcher(r), waiting: map[*session.Conn]struct{}{},
+		claims: make(chan *claimant, 1), broken: make(chan error, 1),
+	}
+	ours, theirs := net.Pipe()
+	go func() {
+		conn, err := session.Server(ours, session.ServerTLS(id.channelCert))
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		if _, err := k.exchange(context.Background(), conn); err != nil {
+			refuse(conn, err)
+		}
+	}()
+	conn, err := session.Client(theirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	owner, err := session.NewOwnerKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := session.Encode(&session.Claim{Owner: owner.Public(), TimeNS: uint64(time.Now().UnixNano()), SecretsKey: make([]byte, 32)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.WriteMessage(session.TypeClaim, b); err != nil {
+		t.Fatal(err)
+	}
+	_, err = conn.Expect(session.TypeClaimed)
+	var refusal *session.Refused
+	if !errors.As(err, &refusal) || !strings.Contains(refusal.Text, "stuck") {
+		t.Errorf("the claimant is told %v", err)
+	}
+	select {
+	case err := <-k.broken:
+		if !errors.Is(err, r.fail) {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the Keep goes on")
+	}
+	if len(k.claims) != 0 {
+		t.Error("the Keep takes the session for its claimant")
+	}
+	pub := owner.Public()
+	h, err := pub.Hash()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.events) != 1 || !bytes.Equal(r.events[0], attest.ClaimEvent(h, id.channelSPKI)) {
+		t.Errorf("the register was told %x", r.events)
+	}
+}

@@ -6,6 +6,8 @@ package keeptest_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -17,7 +19,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/attest/vtpm"
 	"github.com/enarx/enarx-go/client"
+	"github.com/enarx/enarx-go/internal/swtpmtest"
 	"github.com/enarx/enarx-go/keep/keeptest"
 	"github.com/enarx/enarx-go/keep/session"
 	"github.com/enarx/enarx-go/loader"
@@ -201,6 +206,55 @@ func TestInvariant11ProofAndCodeLiveApart_Descriptors(t *testing.T) {
 	// Standard error, and the three streams of this bundle.
 	if pipes != 4 || sockets != 1 {
 		t.Errorf("%d pipes and %d sockets, expected 4 and 1:\n%s", pipes, sockets, strings.Join(r.out, "\n"))
+	}
+}
+
+// On platform vtpm the parent holds a TPM and the firmware's event log; its
+// child holds neither, and what it writes to everything that it has does not
+// reach the TPM.
+func TestInvariant11ProofAndCodeLiveApart_Devices(t *testing.T) {
+	maker := swtpmtest.NewMaker(t, t.TempDir())
+	tpm := maker.Make(t)
+	for _, name := range []string{"list", "write to all"} {
+		conn := tpm.PowerOn(t)
+		keeptest.Boot(t, conn, keeptest.Events(t, keeptest.BootLog))
+		device, err := conn.File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer device.Close()
+		k := keeptest.Start(t, keeptest.Config{Platform: attest.PlatformVTPM, TPM: device, EventLog: keeptest.BootLog})
+		s := k.Connect(t)
+		o := vtpm.Options{Roots: []*x509.Certificate{maker.Issuer(t)}, Waive: attest.WaiveMeasurement}
+		d := client.Demand{
+			Platform: attest.PlatformVTPM, State: attest.StateEmpty, At: time.Now(),
+			Decide: func(*attest.Claims, attest.Verdict) error { return nil },
+			Challenger: func(attest.Collateral) (attest.Challenger, attest.Verifier) {
+				v := vtpm.NewSession(o, nil, time.Now(), rand.Reader)
+				return v, v
+			},
+		}
+		if _, err := s.Appraise(d); err != nil {
+			t.Fatalf("%v; the keep said: %s", err, k.Stderr)
+		}
+		b, digest := keeptest.Bundle(t, []byte(name), nil)
+		var out bytes.Buffer
+		// The running Keep proves itself once more: its registers show the
+		// claim and nothing that the child has done.
+		_, exit, err := s.Deploy(t.Context(), client.Deployment{
+			Bundle: b, Digest: digest, Owner: keeptest.NewOwner(t), Stdout: &out, Run: session.Run{Evidence: true},
+		}, d)
+		if err != nil {
+			t.Fatalf("%s: %v; the keep said: %s", name, err, k.Stderr)
+		}
+		if !strings.HasPrefix(out.String(), "trying "+name+"\n") {
+			t.Fatalf("%s: the attack did not run: %q, %+v", name, out.String(), exit)
+		}
+		for line := range strings.Lines(out.String()) {
+			if strings.Contains(line, "socket") && !strings.HasPrefix(line, "fd 3 socket domain 1 type 5") || strings.HasPrefix(line, "fd ") && strings.Contains(line, "0100000") {
+				t.Errorf("%s: the engine child holds a device: %s", name, line)
+			}
+		}
 	}
 }
 
