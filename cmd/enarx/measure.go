@@ -27,23 +27,23 @@ const (
 
 // launchFlags are the parameters of a launch whose measurement is asked for.
 type launchFlags struct {
-	platform, cpu, firmware, qemu string
-	vcpus, memory, secureBoot     int
-	direct                        bool
-	acpi                          []string
+	platform, cpu, firmware   string
+	vcpus, memory, secureBoot int
+	direct, patched           bool
+	acpi                      []string
 }
 
 func (f *launchFlags) add(c *cobra.Command) {
 	fs := c.Flags()
 	fs.StringVar(&f.platform, "platform", attest.PlatformVTPM, "`NAME` of the platform: vtpm, snp or tdx")
 	fs.IntVar(&f.vcpus, "vcpus", 1, "`NUMBER` of virtual processors (snp, tdx)")
-	fs.IntVar(&f.memory, "memory", 512, "`MIB` of memory (tdx, and a direct boot by QEMU before 9.2)")
+	fs.IntVar(&f.memory, "memory", 512, "`MIB` of memory (tdx, and with --patched-kernel)")
 	fs.StringVar(&f.cpu, "cpu", "EPYC-v4", "QEMU's name of the CPU `MODEL` (snp)")
 	fs.StringVar(&f.firmware, "firmware", "", "firmware image `FILE`: snp and tdx measure it whole")
 	fs.BoolVar(&f.direct, "direct", false, "kernel, initrd and command line given to QEMU, instead of the UKI from a disk (vtpm, tdx)")
 	fs.StringSliceVar(&f.acpi, "acpi", nil, "three `FILES` that RTMR0 needs: QEMU's etc/table-loader, etc/acpi/rsdp and etc/acpi/tables (tdx)")
 	fs.IntVar(&f.secureBoot, "secure-boot", 0, "the firmware's variable SecureBoot, 0 or 1, or -1 if it has none (tdx)")
-	fs.StringVar(&f.qemu, "qemu", "10.0", "`VERSION` of QEMU for --direct: those before 9.2 change the kernel's header")
+	fs.BoolVar(&f.patched, "patched-kernel", false, "for --direct: the kernel's setup header is filled in, as by QEMU before 9.2 or for OVMF before 2025")
 }
 
 // launch turns the flags into a launch.
@@ -57,11 +57,7 @@ func (f *launchFlags) launch() (release.Launch, error) {
 		return l, failf(exitUsage, "name one of vtpm, snp or tdx with --platform", "what platform %q measures cannot be predicted", f.platform)
 	}
 	if f.direct {
-		patched, err := predict.QEMUPatchesKernel(f.qemu)
-		if err != nil {
-			return l, fail(exitUsage, "write it as --qemu 7.2", err)
-		}
-		l.Boot, l.PatchedKernel = predict.BootDirect, patched && f.platform != attest.PlatformSNP
+		l.Boot, l.PatchedKernel = predict.BootDirect, f.patched && f.platform != attest.PlatformSNP
 	}
 	if f.platform == attest.PlatformVTPM {
 		return l, nil // what the firmware measures of itself is not predicted

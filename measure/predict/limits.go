@@ -24,11 +24,6 @@ const (
 	maxMemory = 1 << 20
 	// maxPESections bounds a PE file's sections: a UKI has some 15.
 	maxPESections = 96
-	// maxCPIOEntries bounds the files of an initrd when its contents are
-	// listed.
-	maxCPIOEntries = 1 << 16
-	// maxCPIOName bounds a path in it.
-	maxCPIOName = 4096
 )
 
 const pageSize = 4096

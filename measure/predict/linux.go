@@ -74,8 +74,9 @@ const (
 	q35Below4G      = 0x80000000 // … this much of it lies below 4 GiB
 )
 
-// patchKernel gives the kernel as QEMU before 9.2 hands it to firmware: with
-// the setup header filled in as for a BIOS boot (hw/i386/x86.c, x86_load_linux).
+// patchKernel gives the kernel as QEMU hands it to firmware that does not ask for
+// the file as it is: with the setup header filled in as for a BIOS boot
+// (hw/i386/x86.c, x86_load_linux).
 func patchKernel(kernel []byte, initrdSize, memoryMiB int) ([]byte, error) {
 	if err := checkKernel(kernel); err != nil {
 		return nil, err
@@ -107,15 +108,4 @@ func patchKernel(kernel []byte, initrdSize, memoryMiB int) ([]byte, error) {
 	le.PutUint32(b[setupInitrd:], uint32((top-uint64(initrdSize))&^0xfff))
 	le.PutUint32(b[setupInitrd+4:], uint32(initrdSize))
 	return b, nil
-}
-
-// QEMUPatchesKernel says whether a QEMU of the given version ("7.2.22")
-// hands firmware a kernel with its setup header filled in (Params.PatchedKernel):
-// those before 9.2 do. Measured with 7.2 (does) and 10.0 (does not).
-func QEMUPatchesKernel(version string) (bool, error) {
-	var major, minor int
-	if n, _ := fmt.Sscanf(version, "%d.%d", &major, &minor); n != 2 || major < 1 || minor < 0 {
-		return false, fmt.Errorf("QEMU version %.40q is not understood, expected for example 7.2", version)
-	}
-	return major < 9 || major == 9 && minor < 2, nil
 }

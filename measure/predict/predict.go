@@ -45,9 +45,11 @@ type Params struct {
 	Firmware []byte
 	// Boot is the way from the firmware to the kernel; for TPM and TDX.
 	Boot Boot
-	// PatchedKernel says that the monitor fills in the kernel's setup header
-	// on a direct boot, as QEMU before 9.2 does. PCR 4 and RTMR1 depend on the
-	// memory's and the initrd's size then.
+	// PatchedKernel says that the kernel's setup header is filled in on a
+	// direct boot; PCR 4 and RTMR1 depend on the memory's and the initrd's
+	// size then. QEMU before 9.2 does so, and OVMF before 2025 asks any QEMU
+	// for it. Measured: QEMU 7.2 with OVMF 2022.11 and 2025.02 and QEMU 10.0
+	// with OVMF 2022.11 do, QEMU 10.0 with OVMF 2025.02 does not.
 	PatchedKernel bool
 }
 
