@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/enarx/enarx-go/attest"
 	"github.com/enarx/enarx-go/attest/vtpm"
@@ -41,12 +42,13 @@ func (f *trustFlags) tpmOptions() (vtpm.Options, error) {
 }
 
 // acceptTPM has a demand take the evidence of TPMs, with a conversation of each
-// session's own.
+// session's own. A software TPM is made when its Keep starts, so its certificate
+// is younger than the command.
 func acceptTPM(d *client.Demand, o vtpm.Options) {
-	own, at := d.Collateral, d.At
+	own := d.Collateral
 	d.Verifiers = append(d.Verifiers, vtpm.New(o)) // for what was saved
 	d.Challenger = func(hints attest.Collateral) (attest.Challenger, attest.Verifier) {
-		s := vtpm.NewSession(o, append(append(attest.Collateral{}, own...), hints...), at, rand.Reader)
+		s := vtpm.NewSession(o, append(append(attest.Collateral{}, own...), hints...), time.Now(), rand.Reader)
 		return s, s
 	}
 }
