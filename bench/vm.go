@@ -34,7 +34,14 @@ const (
 func (b *bench) benchVM() error {
 	fmt.Println("vm: Keeps in virtual machines under TCG")
 	image := filepath.Join(b.work, "image")
-	if out, err := b.command("enarx", "image", "build", "--output", image).CombinedOutput(); err != nil {
+	build := []string{"enarx", "image", "build", "--output", image}
+	for flag, pattern := range map[string]string{"--kernel": "linux-image-6.12.*.deb", "--stub": "systemd-boot-efi_*.deb"} {
+		// What scripts/debs has fetched; without it enarx asks the package client.
+		if found, _ := filepath.Glob(filepath.Join("build/cache/debs", pattern)); len(found) > 0 {
+			build = append(build, flag, found[len(found)-1])
+		}
+	}
+	if out, err := b.command(build...).CombinedOutput(); err != nil {
 		return fmt.Errorf("enarx image build: %w\n%s", err, out)
 	}
 	fi, err := os.Stat(filepath.Join(image, "initrd"))
