@@ -89,6 +89,7 @@ fuzz: ## run every fuzz target for FUZZTIME (20s)
 tamper: ## flip every bit of all evidence of real hardware and its collateral
 	@set -o pipefail; go test ./attest/attesttest/conformance -count=1 -timeout=4h -run=DamagedVectors -v -attest.everybit | grep -v '^=== '
 	@set -o pipefail; go test ./attest/replay -count=1 -timeout=4h -run=AlteredBundles -v -replay.stride=1 | grep -v '^=== '
+	@set -o pipefail; go test ./attest/appraisal -count=1 -timeout=4h -run=DamagedTPMQuotes -v -attest.everybit | grep -v '^=== '
 
 .PHONY: mutations
 mutations: ## compare verdicts on MUTATIONS (100000) of the vectors with other verifiers

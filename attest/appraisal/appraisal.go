@@ -175,9 +175,14 @@ func Appraise(r Request) (*Result, error) {
 	res.Wrapper = len(res.Rows)
 	var platforms []string
 	for i, p := range found.Pieces {
-		done := r.piece(p)
+		var done Piece
+		if p.Vouch == nil {
+			done = r.withoutVouched(p, found.Pieces).piece(p)
+		} else {
+			done = r.vouched(p, res.Pieces)
+		}
 		res.Pieces = append(res.Pieces, done)
-		if !slices.Contains(platforms, done.Platform) {
+		if p.Vouch == nil && !slices.Contains(platforms, done.Platform) {
 			platforms = append(platforms, done.Platform)
 		}
 		for _, row := range done.Rows {

@@ -53,6 +53,8 @@ func choose(platform string, ev attest.Evidence, own []item, brought attest.Coll
 		picked = s.snp(ev.Value, items, at)
 	case attest.PlatformTDX, attest.PlatformSGX:
 		picked = s.intel(ev.Value, items, at)
+	case attest.PlatformVTPM:
+		picked = s.vtpm(items)
 	case attest.PlatformNitro:
 		picked = s.nitro(ev.Value, items, at)
 	default:

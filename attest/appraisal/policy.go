@@ -4,15 +4,18 @@
 package appraisal
 
 import (
+	"crypto/x509"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/attest/evidence"
 	"github.com/enarx/enarx-go/attest/nitro"
 	"github.com/enarx/enarx-go/attest/sgx"
 	"github.com/enarx/enarx-go/attest/snp"
 	"github.com/enarx/enarx-go/attest/tdx"
+	"github.com/enarx/enarx-go/attest/vtpm"
 )
 
 // Policy is a relying party's policy file, parsed; package policytoml reads
@@ -32,11 +35,12 @@ type Policy struct {
 	TCB attest.TCBPolicy
 	// Floors are asked of one platform each, beside those of TCB.
 	Floors []Floor
-	// SNP, TDX, SGX and Nitro are asked of their platforms.
+	// SNP, TDX, SGX, Nitro and VTPM are asked of their platforms.
 	SNP   SNPPolicy
 	TDX   TDXPolicy
 	SGX   SGXPolicy
 	Nitro NitroPolicy
+	VTPM  VTPMPolicy
 }
 
 // Floor is a lowest accepted firmware level of one platform.
@@ -114,6 +118,22 @@ type NitroPolicy struct {
 
 func (p NitroPolicy) options(w attest.Waiver, c *nitro.Cache) nitro.Options {
 	return nitro.Options{PCRs: p.PCRs, RequireCRL: p.RequireCRL, Waive: w, Cache: c}
+}
+
+// VTPMPolicy is what is asked of platform vtpm; see vtpm.Options. Without roots
+// no TPM is genuine, except one whose key other evidence vouches for.
+type VTPMPolicy struct {
+	Roots                  []*x509.Certificate
+	RootSource             string
+	SecureBoot, RequireCRL bool
+}
+
+func (p VTPMPolicy) options(w attest.Waiver, v *evidence.Vouch) vtpm.Options {
+	o := vtpm.Options{Roots: p.Roots, RootSource: p.RootSource, SecureBoot: p.SecureBoot, RequireCRL: p.RequireCRL, Waive: w}
+	if v != nil {
+		o.VouchedKey, o.VouchedBy = v.Key, v.Source
+	}
+	return o
 }
 
 // rows are the checks of policy that no verifier makes, and the rules that

@@ -12,6 +12,7 @@ import (
 	"github.com/enarx/enarx-go/attest/sgx"
 	"github.com/enarx/enarx-go/attest/snp"
 	"github.com/enarx/enarx-go/attest/tdx"
+	"github.com/enarx/enarx-go/attest/vtpm"
 )
 
 // verifier chooses who appraises p: of the caller's verifiers that of the
@@ -43,6 +44,8 @@ func (r *Request) verifier(p evidence.Piece, waive attest.Waiver) attest.Verifie
 		v = sgx.New(r.Policy.SGX.options(waive, r.Caches.Intel))
 	case attest.PlatformNitro:
 		v = nitro.New(r.Policy.Nitro.options(waive, r.Caches.Nitro))
+	case attest.PlatformVTPM:
+		v = vtpm.New(r.Policy.VTPM.options(waive, p.Vouch))
 	default:
 		return nil
 	}

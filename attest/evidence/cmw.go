@@ -104,7 +104,7 @@ func (f *Found) record(r *cmw.Record, where string, depth int) (attest.Collatera
 // evidenceType says whether name is one of our media types of raw evidence.
 func evidenceType(name string) bool {
 	switch name {
-	case attest.MediaTypeSNP, attest.MediaTypeTDX, attest.MediaTypeSGX, attest.MediaTypeNitro:
+	case attest.MediaTypeSNP, attest.MediaTypeTDX, attest.MediaTypeSGX, attest.MediaTypeNitro, attest.MediaTypeTPM, attest.MediaTypeTPMQuote:
 		return true
 	}
 	return false

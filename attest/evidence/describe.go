@@ -63,6 +63,10 @@ func Describe(p Piece) (*Description, error) {
 		d, err = describeQuote(p.Evidence.Value)
 	case attest.MediaTypeNitro:
 		d, err = describeNitro(p.Evidence.Value)
+	case attest.MediaTypeTPM:
+		d, err = describeKeepTPM(p.Evidence.Value)
+	case attest.MediaTypeTPMQuote:
+		d, err = describeForeignTPM(p.Evidence.Value)
 	default:
 		return nil, fmt.Errorf("%w: evidence of type %s", ErrUnsupported, shown(p.Evidence.MediaType))
 	}

@@ -23,6 +23,7 @@ func TestFormatsAreDocumented(t *testing.T) {
 	for _, f := range []string{
 		formatSNP, formatSNPResponse, formatSNPExtended, formatSGX, formatTDX, formatNitro, formatHCL, formatAzureSNP, formatAzureTDX,
 		formatRATLS, formatRequest, formatEnarx, formatTrustee, formatQuote, formatEvidence, formatOpenEnclave, formatVaporTPM, formatCMW,
+		formatTPMTools, formatGoAttestation, formatKeepTPM, formatForeignTPM,
 	} {
 		if !strings.Contains(string(comment), f) {
 			t.Errorf("the package comment does not mention %s", f)

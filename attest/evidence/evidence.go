@@ -34,14 +34,20 @@
 //	quote-json              JSON with a quote as text, with or without event log
 //	evidence-json           evidence and endorsements as text (ravl, CCF)
 //	openenclave-report      quote behind the header of an Open Enclave report
-//	vaportpm-json           Nitro document of a NitroTPM beside its TPM quote
+//	vaportpm-json           TPM quote, with certificates of its key (Google) or
+//	                        beside the Nitro document of the same NitroTPM
+//	go-tpm-tools-attestation
+//	                        TPM quotes of go-tpm-tools (protobuf)
+//	go-attestation-json     TPM quote of go-attestation
+//	tpm-evidence            what a Keep on platform vtpm sends (attest/vtpm)
+//	tpm-quote-cbor          a TPM quote in the form that verifiers take
 //	cmw                     conceptual message wrapper (RFC 9999), any form
 //	evidence-bundle         evidence saved with all that its appraisal used
 //
 // with "+hex", "+base64", "+pem" after it if the file is text that has to be
-// decoded first. Formats that are known and have no verifier yet (TPM quotes,
-// for the most part) give an [Error] that wraps [ErrUnsupported] and names
-// them; they are not called unknown.
+// decoded first. Formats that are known and hold nothing that could be verified
+// (a TPM's statement without its signature, a TD report) give an [Error] that
+// wraps [ErrUnsupported] and names them; they are not called unknown.
 //
 // # Strictness
 //
@@ -95,6 +101,9 @@ type Piece struct {
 	ReportDataSource string
 	HostData         *[32]byte
 	HostDataSource   string
+	// Vouch says that another piece vouches for the key that signed this one;
+	// nil for evidence that stands by itself.
+	Vouch *Vouch
 }
 
 // Window is when something is valid, both ends included.

@@ -178,3 +178,16 @@ func (o object) object(key string) (object, error) {
 	}
 	return inner, nil
 }
+
+// list gives a member that is an array of at most limit elements.
+func (o object) list(key string, limit int) ([]json.RawMessage, error) {
+	v, ok := o[key]
+	if !ok {
+		return nil, fmt.Errorf("no %q", key)
+	}
+	var list []json.RawMessage
+	if err := json.Unmarshal(v, &list); err != nil || string(v) == "null" || len(list) > limit {
+		return nil, fmt.Errorf("%q is no array of at most %d elements", key, limit)
+	}
+	return list, nil
+}

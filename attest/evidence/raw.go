@@ -255,35 +255,6 @@ func findNitro(b []byte, _ int) (*Found, error) {
 	return one(formatNitro, attest.PlatformNitro, attest.MediaTypeNitro, b), nil
 }
 
-// findTPM names what belongs to a TPM, for which there is no verifier yet.
-func findTPM(b []byte, _ int) (*Found, error) {
-	const todo = "verify the TEE's own evidence of this machine; support of TPM quotes is to come"
-	switch {
-	case bytes.HasPrefix(b, []byte{0xff, 'T', 'C', 'G', 0x80, 0x18}):
-		return nil, unsupported("tpm-quote", "a quote of a TPM (TPMS_ATTEST)", todo)
-	case bytes.HasPrefix(b, tpmMagic):
-		return nil, unsupported("tpm-attestation", "another statement of a TPM (TPMS_ATTEST) than a quote", todo)
-	case isTPMToolsMessage(b):
-		return nil, unsupported("go-tpm-tools-attestation", "a message of go-tpm-tools (protobuf) around a TPM quote", todo)
-	}
-	return nil, nil
-}
-
-// isTPMToolsMessage recognises the Attestation message of go-tpm-tools: field
-// 1, the AK's public area (TPMT_PUBLIC of RSA or ECC), then field 2, a quote.
-func isTPMToolsMessage(b []byte) bool {
-	if len(b) < 8 || b[0] != 0x0a {
-		return false
-	}
-	n, used := binary.Uvarint(b[1:])
-	if used <= 0 || n < 4 || n > 4096 || uint64(1+used)+n >= uint64(len(b)) {
-		return false
-	}
-	public, rest := b[1+used:1+used+int(n)], b[1+used+int(n):]
-	kind := binary.BigEndian.Uint16(public)
-	return (kind == 0x01 || kind == 0x23) && rest[0] == 0x12
-}
-
 // findDamaged is for what has nothing left of a report but its length.
 func findDamaged(b []byte, _ int) (*Found, error) {
 	if len(b) != snpreport.Size || isText(b) {

@@ -36,7 +36,7 @@ func shapes() []shape {
 		{[]string{"report", "vcek"}, findAzureSNP1},
 		{[]string{"evidence"}, findEvidenceJSON},
 		{[]string{"attestation", "pcrs"}, findVaporTPM},
-		{[]string{"AK", "Quote", "Log"}, goAttestation},
+		{[]string{"AK", "Quote", "Log"}, findGoAttestation},
 		{[]string{"quote"}, findQuoteJSON},
 	}
 }
@@ -191,16 +191,15 @@ func azureSNP(o object, key string, report []byte, quote string, depth int) (*Fo
 		return nil, malformed(formatAzureSNP, `"vcek": %w`, err)
 	}
 	f.Pieces[0].Collateral = append(f.Pieces[0].Collateral, col...)
-	f.tpmNotRead(o, quote)
+	h, err := parseHCL(report)
+	if err != nil {
+		return nil, malformed(formatAzureSNP, "%q: %w", key, err)
+	}
+	if err := f.azureTPM(formatAzureSNP, o, quote, h); err != nil {
+		return nil, err
+	}
 	f.leftOver(o, key, "vcek", "version", quote)
 	return f, nil
-}
-
-// tpmNotRead says that a TPM quote is there and is not verified.
-func (f *Found) tpmNotRead(o object, key string) {
-	if o.has(key) {
-		f.notRead(fmt.Sprintf("%q", key), "a verifier of TPM quotes, which is to come: what the vTPM measured is not part of this verdict")
-	}
 }
 
 // findAzureTDX takes {version, hcl_report, td_quote, tpm_quote}: the quote is
@@ -226,7 +225,9 @@ func findAzureTDX(o object, depth int) (*Found, error) {
 		return nil, malformed(formatAzureTDX, `"hcl_report": %w`, err)
 	}
 	f.Pieces[0].ReportData, f.Pieces[0].ReportDataSource = h.binding()
-	f.tpmNotRead(o, "tpm_quote")
+	if err := f.azureTPM(formatAzureTDX, o, "tpm_quote", h); err != nil {
+		return nil, err
+	}
 	f.leftOver(o, "hcl_report", "td_quote", "version", "tpm_quote")
 	return f, nil
 }
@@ -241,37 +242,4 @@ func textCertificates(s string) (attest.Collateral, error) {
 		return certificates(b)
 	}
 	return nil, fmt.Errorf("neither PEM nor base64")
-}
-
-// findVaporTPM takes what lockboot/vaportpm gives: a TPM quote, and on AWS the
-// Nitro document of the same NitroTPM.
-func findVaporTPM(o object, depth int) (*Found, error) {
-	att, err := o.object("attestation")
-	if err != nil {
-		return nil, malformed(formatVaporTPM, "%w", err)
-	}
-	if !att.has("nitro") {
-		return nil, unsupported(formatVaporTPM, "a TPM quote and certificates of its key", "support of TPM quotes is to come")
-	}
-	nitro, err := att.object("nitro")
-	if err != nil {
-		return nil, malformed(formatVaporTPM, "%w", err)
-	}
-	b, err := nitro.bytes("document")
-	if err != nil {
-		return nil, malformed(formatVaporTPM, "%w", err)
-	}
-	f, err := inner(formatVaporTPM, "attestation.nitro.document", b, depth)
-	if err != nil {
-		return nil, err
-	}
-	f.notRead(`"attestation.tpm"`, "a verifier of TPM quotes, which is to come; the document itself has the registers and is verified")
-	f.leftOver(att, "nitro", "tpm")
-	f.leftOver(o, "attestation")
-	return f, nil
-}
-
-// goAttestation names the dump of google/go-attestation.
-func goAttestation(object, int) (*Found, error) {
-	return nil, unsupported("go-attestation-json", "a TPM quote with its key and event log", "support of TPM quotes is to come")
 }

@@ -5,6 +5,7 @@ package vtpm
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
@@ -39,6 +40,14 @@ type Options struct {
 	// image. Claims say Debug then, and package policy refuses them.
 	AcceptDebug bool
 
+	// VouchedKey is the attestation key of a quote that is not a Keep's
+	// ([attest.MediaTypeTPMQuote]), as other evidence names it that the caller
+	// has verified before (Azure's HCL runtime data, a NitroTPM's document). A
+	// quote by this key needs no certificate and no root. VouchedBy says for
+	// people what vouches. Evidence of Keeps is not concerned.
+	VouchedKey crypto.PublicKey
+	VouchedBy  string
+
 	// Waive names expectations that need not be given: an expectation that
 	// is missing and waived reads skipped in the verdict. Claims say what was
 	// waived, and package policy refuses them.
@@ -54,7 +63,7 @@ func (o Options) params() tpmquote.Params {
 		source = "no root of a TPM's maker was named"
 	}
 	return tpmquote.Params{
-		Platform: attest.PlatformVTPM, Roots: slices.Clone(o.Roots), RootSource: source, Measure: measure,
+		Platform: attest.PlatformVTPM, Roots: slices.Clone(o.Roots), RootSource: source, Measure: measure, VouchedKey: o.VouchedKey, VouchedBy: o.VouchedBy,
 		Demands: tpmquote.Demands{SecureBoot: o.SecureBoot, RequireCRL: o.RequireCRL, AcceptDebug: o.AcceptDebug, Waive: o.Waive},
 	}
 }

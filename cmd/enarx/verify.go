@@ -32,6 +32,7 @@ type verifyFlags struct {
 	reportData   string
 	hostData     string
 	simRoot      string
+	tpmRoot      []string
 	json         bool
 	ear          bool
 	earKey       string
@@ -99,6 +100,7 @@ func (f *verifyFlags) addCommon(c *cobra.Command) {
 	fs := c.Flags()
 	fs.StringArrayVar(&f.collateral, "collateral", nil, "directory or file `PATH` of certificates, revocation lists and Intel's documents, in place of the collateral cache (repeatable)")
 	fs.StringVar(&f.policy, "policy", "", "hold the evidence against the policy in this `FILE` (TOML)")
+	fs.StringArrayVar(&f.tpmRoot, "tpm-root", nil, "accept TPMs whose keys are certified under the roots in `FILE` (repeatable)")
 	fs.StringVar(&f.simRoot, "insecure-sim-root", "", "take the evidence as a sim Keep's, under the throw-away root in `FILE`; it proves nothing")
 }
 
@@ -183,6 +185,11 @@ func (a *app) request(f *verifyFlags) (appraisal.Request, error) {
 	if r.Policy, err = readPolicy(f.policy); err != nil {
 		return r, err
 	}
+	tpms, err := (&trustFlags{tpmRoot: f.tpmRoot}).tpmOptions()
+	if err != nil {
+		return r, err
+	}
+	r.Policy.VTPM.Roots, r.Policy.VTPM.RootSource = tpms.Roots, tpms.RootSource
 	switch {
 	case len(f.reference) > 0:
 		r.References, err = readReferences(f.reference, f.referenceKey, r.At)

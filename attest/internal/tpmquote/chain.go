@@ -5,6 +5,7 @@ package tpmquote
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -109,6 +110,10 @@ func certificates(col attest.Collateral) []*x509.Certificate {
 }
 
 func (v *verification) checkChain() {
+	if !v.in.keep && v.p.VouchedKey != nil {
+		v.vouch()
+		return
+	}
 	want := "a certificate of the endorsement key of a TPM that leads to a root that was named"
 	var err error
 	if v.in.keep {
@@ -148,21 +153,30 @@ func (v *verification) checkChain() {
 	v.row(true, "", "dates", fmt.Sprintf("all certificates valid from %s to %s", stamp(from), stamp(to)), "valid at "+stamp(v.at), "time of the appraisal", "")
 }
 
+// vouch takes the word of other evidence for the attestation key.
+func (v *verification) vouch() {
+	const want = "the attestation key that verified evidence vouches for"
+	v.vouched = sameKey(v.key, v.p.VouchedKey)
+	v.row(v.vouched, attest.ReasonKey, "chain", "a key of type "+tpm.KeyText(v.key), want, v.p.VouchedBy,
+		"the quote is of another TPM than the evidence beside it; do not use them")
+}
+
+func sameKey(a, b crypto.PublicKey) bool {
+	switch k := a.(type) {
+	case *rsa.PublicKey:
+		return k.Equal(b)
+	case *ecdsa.PublicKey:
+		return k.Equal(b)
+	}
+	return false
+}
+
 // attestationChain is for clouds that certify their TPMs' attestation keys.
 func (v *verification) attestationChain() error {
 	others := certificates(v.col)
-	is := func(c *x509.Certificate) bool {
-		switch k := v.key.(type) {
-		case *rsa.PublicKey:
-			return k.Equal(c.PublicKey)
-		case *ecdsa.PublicKey:
-			return k.Equal(c.PublicKey)
-		}
-		return false
-	}
 	err := fault.New(attest.ReasonChain, "no certificate of the attestation key came along")
 	for _, c := range others {
-		if !is(c) {
+		if !sameKey(v.key, c.PublicKey) {
 			continue
 		}
 		if e := derform.Signed(c.Raw); e != nil {
@@ -205,6 +219,9 @@ func keyID(c *x509.Certificate) []byte {
 // addresses in their certificates; nobody fetches them here.
 func (v *verification) revocation() {
 	const check, want = "revocation", "no certificate of the chain is revoked"
+	if v.vouched {
+		return // no chain of its own
+	}
 	if v.chain == nil {
 		v.row(false, attest.ReasonUnchecked, check, "no proven chain", want, "the issuers' lists", "see the row of the chain")
 		return

@@ -22,7 +22,7 @@ func (v *verification) attestationKey() {
 	const check = "attestation-key"
 	const want = "a restricted signing key that was made in its TPM and never leaves it"
 	if v.ak == nil {
-		v.note(attest.Skipped, check, "only the key is known, not its attributes: its certificate vouches for them", "not demanded", relying, "")
+		v.note(attest.Skipped, check, "only the key is known, not its attributes: whoever vouches for the key vouches for them", "not demanded", relying, "")
 		return
 	}
 	if err := v.ak.CheckAttestationKey(); err != nil {
@@ -47,6 +47,7 @@ func (v *verification) activation(ev attest.Evidence) {
 	const source = "credential activation, TPM 2.0 Library, Part 1, 24"
 	const lies = "the attestation key is of another TPM than the certificate says, or of none; do not use this Keep"
 	switch {
+	case v.vouched: // whoever vouches for the key says where it lives
 	case v.byAK && v.chain != nil:
 		v.row(true, "", check, "the certificate is that of the attestation key itself", want, v.p.RootSource, "")
 	case v.byAK:

@@ -46,6 +46,11 @@ type Params struct {
 	Roots []*x509.Certificate
 	// RootSource says for people where the roots came from.
 	RootSource string
+	// VouchedKey is an attestation key that other evidence, verified before,
+	// vouches for, and VouchedBy says for people which; a quote that is not a
+	// Keep's needs no certificate of that key then. nil for none.
+	VouchedKey crypto.PublicKey
+	VouchedBy  string
 	// Measure is what stands in reference values.
 	Measure func(pcrs [][]byte) []byte
 	// Demands are what the relying party asks for beyond [attest.Expected].
@@ -99,6 +104,7 @@ type verification struct {
 	quote    *tpm.Quote
 	sig      *tpm.Signature
 	chain    []*x509.Certificate // leaf first; nil until proven
+	vouched  bool                // other evidence vouches for the attestation key
 	byAK     bool                // chain is that of the attestation key's own certificate
 	device   tpm.Device
 	log      *log
@@ -135,7 +141,7 @@ func verify(p Params, act activation, ev attest.Evidence, col attest.Collateral,
 	v.hostData()
 	v.claim()
 	v.reportData()
-	if !v.rows.OK() || v.chain == nil {
+	if !v.rows.OK() || v.chain == nil && !v.vouched {
 		return nil, v.rows
 	}
 	return claims.Mint(v.claims()), v.rows
@@ -145,7 +151,10 @@ func (v *verification) claims() attest.Claims {
 	c := attest.Claims{
 		Platform: v.p.Platform, Simulated: v.p.Simulated, Measurement: v.measure, Debug: v.debug,
 		HostData: v.hostDataProven(), TCB: map[string]uint64{"tpm-firmware": v.quote.FirmwareVersion},
-		ChipID: keyID(v.chain[0]), Waived: v.waivers, VerifiedAt: v.at,
+		Waived: v.waivers, VerifiedAt: v.at,
+	}
+	if v.chain != nil {
+		c.ChipID = keyID(v.chain[0])
 	}
 	for _, x := range v.chain {
 		if c.ValidUntil.IsZero() || x.NotAfter.Before(c.ValidUntil) {

@@ -1,0 +1,75 @@
+// Copyright The Enarx in Go Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package appraisal
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+
+	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/attest/evidence"
+)
+
+// vtpm picks what the file brings, and of the relying party's own what may
+// issue it: certificates of authorities and lists by whose name something
+// picked was issued. A certificate of an attestation key that the relying party
+// has beside the evidence counts as brought.
+func (s *selection) vtpm(items []item) []item {
+	picked := pick(items, func(x item) bool { return !x.own || x.cert != nil && !x.cert.IsCA })
+	picked = picked[:min(len(picked), attest.MaxHints/2)]
+	for i := 0; i < len(picked) && len(picked) < attest.MaxHints; i++ {
+		c := picked[i].cert
+		if c == nil {
+			continue
+		}
+		for _, x := range items {
+			issues := x.cert != nil && x.cert.IsCA && bytes.Equal(x.cert.RawSubject, c.RawIssuer)
+			lists := x.list != nil && bytes.Equal(x.list.RawIssuer, c.RawIssuer)
+			if x.own && (issues || lists) && len(picked) < attest.MaxHints {
+				picked = append(picked, x)
+			}
+		}
+	}
+	return s.noteAll(unique(picked))
+}
+
+// withoutVouched is the question about p, if it vouches for the key of another
+// piece of the file: what the relying party ties to its session is then in that
+// other piece, since the report data of p are taken for the key.
+func (r *Request) withoutVouched(p evidence.Piece, all []evidence.Piece) *Request {
+	for _, other := range all {
+		if other.Vouch != nil && other.Vouch.Evidence == sha256.Sum256(p.Evidence.Value) {
+			q := *r
+			q.ReportData = nil
+			return &q
+		}
+	}
+	return r
+}
+
+// vouched appraises a piece whose key another vouches for, which must have
+// passed all its own checks. Nothing is asked of the piece that was asked of
+// the other already: firmware level, chip, host data.
+func (r *Request) vouched(p evidence.Piece, before []Piece) Piece {
+	for _, b := range before {
+		if p.Vouch.Evidence != sha256.Sum256(b.Evidence.Value) || b.Claims == nil {
+			continue
+		}
+		q := *r
+		q.HostData, q.References = nil, nil
+		for _, ref := range r.References {
+			if ref.Platform == p.Platform {
+				q.References = append(q.References, ref)
+			}
+		}
+		q.Policy.TCB, q.Policy.Floors, q.Policy.Demand = attest.TCBPolicy{}, nil, 0
+		return q.piece(p)
+	}
+	return Piece{Where: p.Where, Platform: p.Platform, Evidence: p.Evidence, Collateral: p.Collateral, Rows: attest.Verdict{{
+		Check: p.Platform + ".chain", Seen: fmt.Sprintf("the evidence that vouches for the attestation key was not accepted (%s)", p.Vouch.Source),
+		Expected: "an attestation key that verified evidence vouches for", Source: ours, Outcome: attest.Fail, Reason: attest.ReasonUnchecked,
+		Todo: "see the rows of the evidence before it",
+	}}}
+}
