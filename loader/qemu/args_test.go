@@ -135,6 +135,18 @@ func TestOptionsAreChecked(t *testing.T) {
 	}
 }
 
+// TestDirectoriesDoNotDependOnWhereSomebodyStands: the tool that certifies TPMs
+// runs elsewhere, and with a relative path would make an authority of its own.
+func TestDirectoriesDoNotDependOnWhereSomebodyStands(t *testing.T) {
+	l, err := New(Options{Platform: attest.PlatformVTPM, Image: "image", TPMAuthority: "state/authority"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(l.o.Image, "/") || !strings.HasPrefix(l.o.TPMAuthority, "/") {
+		t.Errorf("image %s, authority %s", l.o.Image, l.o.TPMAuthority)
+	}
+}
+
 func TestKernelHashesAreSeenInFirmware(t *testing.T) {
 	guid := "\x1f\x37\x55\x72\x3b\x3a\x04\x4b\x92\x7b\x1d\xa6\xef\xa8\xd4\x54"
 	for text, want := range map[string]bool{

@@ -83,12 +83,16 @@ func New(o Options) (*Loader, error) {
 	if o.QEMU == "" {
 		o.QEMU = "qemu-system-x86_64"
 	}
-	if o.Image != "" {
-		abs, err := filepath.Abs(o.Image)
-		if err != nil {
-			return nil, fmt.Errorf("QEMU loader: image directory: %w", err)
+	// The tools that make a TPM work in a directory of their own.
+	for _, dir := range []*string{&o.Image, &o.TPMAuthority} {
+		if *dir == "" {
+			continue
 		}
-		o.Image = abs
+		abs, err := filepath.Abs(*dir)
+		if err != nil {
+			return nil, fmt.Errorf("QEMU loader: directory %s: %w", *dir, err)
+		}
+		*dir = abs
 	}
 	l := &Loader{o: o, groups: hostproc.FindHierarchies("/proc/self")}
 	l.program = sync.OnceValue(func() program { return findProgram(o.QEMU) })
