@@ -26,6 +26,11 @@ import (
 // compilers, start real Keeps or wait for clocks.
 var slow = regexp.MustCompile(`/(examples|bench|cmd/.*|loader/.*|agent|client|internal/sandbox)$`)
 
+// machines matches the packages that boot virtual machines, emulated ones where
+// there is no KVM. They come after all others: nothing is slower, and a machine
+// beside a busy compiler takes longer than its deadline allows for.
+var machines = regexp.MustCompile(`/(image|keep/guest|loader/qemu|measure/release)$`)
+
 // event is one line of go test -json (go doc test2json).
 type event struct {
 	Action, Package, Test, Output string
@@ -51,16 +56,19 @@ func run(args []string) int {
 		fmt.Fprintln(os.Stderr, "gotest: go list:", err)
 		return 1
 	}
-	var quick, rest []string
+	var quick, rest, last []string
 	for _, p := range strings.Fields(string(list)) {
-		if slow.MatchString(p) {
+		switch {
+		case machines.MatchString(p):
+			last = append(last, p)
+		case slow.MatchString(p):
 			rest = append(rest, p)
-		} else {
+		default:
 			quick = append(quick, p)
 		}
 	}
 	r := &report{output: map[string][]string{}}
-	for _, packages := range [][]string{quick, rest} {
+	for _, packages := range [][]string{quick, rest, last} {
 		if len(packages) > 0 {
 			r.goTest(args, packages)
 		}
@@ -84,7 +92,7 @@ func run(args []string) int {
 
 // goTest runs the tests of some packages and takes in what they say.
 func (r *report) goTest(args, packages []string) {
-	cmd := exec.Command("go", append(append([]string{"test", "-json", "-count=1", "-timeout=10m"}, args...), packages...)...)
+	cmd := exec.Command("go", append(append([]string{"test", "-json", "-count=1", "-timeout=20m"}, args...), packages...)...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err == nil {
