@@ -93,9 +93,9 @@ func (c *Config) check() error {
 	switch c.SimFormat {
 	case "":
 		c.SimFormat = attest.PlatformSNP
-	case attest.PlatformSNP, attest.PlatformTDX, attest.PlatformSGX, attest.PlatformNitro:
+	case attest.PlatformSNP, attest.PlatformTDX, attest.PlatformSGX, attest.PlatformNitro, attest.PlatformVTPM:
 	default:
-		return fmt.Errorf("agent: sim format %q, expected snp, tdx, sgx or nitro", c.SimFormat)
+		return fmt.Errorf("agent: sim format %q, expected snp, tdx, sgx, nitro or vtpm", c.SimFormat)
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

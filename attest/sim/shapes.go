@@ -23,26 +23,35 @@ import (
 //	tdx    MRTD; RTMR0 to RTMR3 are zero, as nothing is extended
 //	sgx    MRENCLAVE, 32 bytes, and ISVEXTPRODID, 16, since one is too short
 //	nitro  PCR0; PCR1 and PCR2 are zero
+//	vtpm   the data of the one event of PCR 11, whose digest is in the register;
+//	       PCR 0 to 9, 12 and 13 are zero
 //
-// Host data stands in HOST_DATA, MRCONFIGID, CONFIGID and nonce, report data in
-// the field of that name and, of nitro, in user_data: as on hardware.
+// Host data stands in HOST_DATA, MRCONFIGID, CONFIGID, nonce and PCR 14, report
+// data in the field of that name and, of nitro, in user_data, of vtpm in the
+// qualifying data: as on hardware.
 
 // shapes is the value of the marker: the roots of the shapes that do not use
 // RSA. The key is one of P-256, uncompressed; the certificate is in DER.
 type shapes struct {
 	IntelKey  []byte
 	NitroRoot []byte
+	TPMRoot   []byte `asn1:"optional,tag:0"` // empty in roots of older agents
 }
 
 // MarkerValue is the value of the marker extension in the root of an agent that
-// knows all shapes: an ASN.1 sequence of two octet strings, the root key of the
-// Intel shapes and the root certificate of the Nitro shape.
-func MarkerValue(intel *ecdsa.PublicKey, nitroRoot *x509.Certificate) ([]byte, error) {
+// knows all shapes: an ASN.1 sequence of octet strings, the root key of the Intel
+// shapes, the root certificate of the Nitro shape and that of the TPM shape,
+// which has tag 0 and which older roots are without (nil).
+func MarkerValue(intel *ecdsa.PublicKey, nitroRoot, tpmRoot *x509.Certificate) ([]byte, error) {
 	point, err := intel.Bytes()
 	if err != nil {
 		return nil, fmt.Errorf("sim root: key of the Intel shapes: %w", err)
 	}
-	return asn1.Marshal(shapes{point, nitroRoot.Raw})
+	s := shapes{IntelKey: point, NitroRoot: nitroRoot.Raw}
+	if tpmRoot != nil {
+		s.TPMRoot = tpmRoot.Raw
+	}
+	return asn1.Marshal(s)
 }
 
 // oldMarker is the value in roots of agents that knew the shape of SNP alone.
@@ -75,6 +84,14 @@ func (r *Root) readShapes(der []byte) error {
 	if !marks(c) {
 		return fmt.Errorf("the marker's root of the Nitro shape is of %q, expected a name that begins with %s", c.Subject.CommonName, Marker)
 	}
+	if len(s.TPMRoot) > 0 {
+		if r.tpm, err = x509.ParseCertificate(s.TPMRoot); err != nil {
+			return fmt.Errorf("the marker's root of the TPM shape: %w", err)
+		}
+		if !marks(r.tpm) || !r.tpm.IsCA || r.tpm.CheckSignatureFrom(r.tpm) != nil {
+			return fmt.Errorf("the marker's root of the TPM shape is of %q, expected a root with a name that begins with %s", r.tpm.Subject.CommonName, Marker)
+		}
+	}
 	r.intel, r.nitro = dcap.NewRoot(key, "sim root "+r.Fingerprint()+", named by the user"), c
 	return nil
 }
@@ -87,8 +104,10 @@ func (r Root) Formats() []string {
 		return nil
 	case r.nitro == nil:
 		return []string{attest.PlatformSNP}
+	case r.tpm == nil:
+		return []string{attest.PlatformSNP, attest.PlatformTDX, attest.PlatformSGX, attest.PlatformNitro}
 	}
-	return []string{attest.PlatformSNP, attest.PlatformTDX, attest.PlatformSGX, attest.PlatformNitro}
+	return []string{attest.PlatformSNP, attest.PlatformTDX, attest.PlatformSGX, attest.PlatformNitro, attest.PlatformVTPM}
 }
 
 func nitroMeasurement(d *nitrodoc.Document) [48]byte { return [48]byte(d.PCRs[0]) }

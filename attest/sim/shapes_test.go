@@ -30,7 +30,7 @@ import (
 	"github.com/enarx/enarx-go/policy"
 )
 
-var formats = []string{"snp", "tdx", "sgx", "nitro"}
+var formats = []string{"snp", "tdx", "sgx", "nitro", "vtpm"}
 
 // failures are the names of the failed rows.
 func failures(v attest.Verdict) string {
@@ -265,7 +265,7 @@ func TestMarker(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	value, err := sim.MarkerValue(&p256.PublicKey, nitroRoot)
+	value, err := sim.MarkerValue(&p256.PublicKey, nitroRoot, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -294,7 +294,7 @@ func TestMarker(t *testing.T) {
 		shapes int
 	}{
 		{"of an older agent", []byte{5, 0}, 1},
-		{"of all shapes", value, 4},
+		{"without the shape of a TPM", value, 4},
 		{"empty", nil, 0},
 		{"something after", append(bytes.Clone(value), 0), 0},
 		{"long form of a length", append([]byte{0x30, 0x83, 0}, value[2:]...), 0},

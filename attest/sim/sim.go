@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package sim verifies the evidence of sim Keeps: reports of AMD SEV-SNP's
-// shape, quotes of Intel TDX's and SGX's, and documents of AWS Nitro's, signed
+// shape, quotes of Intel TDX's and SGX's, documents of AWS Nitro's and quotes of TPMs, signed
 // under a throw-away root that the user made (package attest/sim/simhw) instead
 // of by hardware. All of them count as platform sim, whatever their shape.
 //
@@ -73,6 +73,7 @@ type Root struct {
 	// cert, and zero in roots of older agents.
 	intel dcap.Root
 	nitro *x509.Certificate
+	tpm   *x509.Certificate
 }
 
 // ParseRoot reads a root from PEM: exactly one certificate, self-signed, with
@@ -170,7 +171,7 @@ func NewWith(root Root, o Options) attest.Verifier { return verifier{root, o.Wai
 func (verifier) Platform() string { return attest.PlatformSim }
 
 func (verifier) MediaTypes() []string {
-	return []string{attest.MediaTypeSNP, attest.MediaTypeTDX, attest.MediaTypeSGX, attest.MediaTypeNitro}
+	return []string{attest.MediaTypeSNP, attest.MediaTypeTDX, attest.MediaTypeSGX, attest.MediaTypeNitro, attest.MediaTypeTPM}
 }
 
 func (v verifier) Verify(ev attest.Evidence, col attest.Collateral, exp attest.Expected, at time.Time) (*attest.Claims, attest.Verdict) {
@@ -181,6 +182,8 @@ func (v verifier) Verify(ev attest.Evidence, col attest.Collateral, exp attest.E
 	switch ev.MediaType {
 	case attest.MediaTypeTDX, attest.MediaTypeSGX:
 		return v.verifyIntel(source, ev, col, exp, at)
+	case attest.MediaTypeTPM:
+		return v.verifyTPM(source, ev, col, exp, at)
 	case attest.MediaTypeNitro:
 		return nitrodoc.Verify(nitrodoc.Params{
 			Platform: attest.PlatformSim, Simulated: true, Root: v.root.nitro, RootSource: source, Measure: nitroMeasurement,

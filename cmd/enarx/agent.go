@@ -70,7 +70,7 @@ func addAgentFlags(c *cobra.Command, f *agentFlags) {
 	fs.StringVar(&f.cfg.Listen, "listen", agent.DefaultListen, "`ADDRESS` of the API")
 	fs.StringVar(&f.cfg.StateDir, "state", "", "`DIR` for records, sealed records and the sim root (default: /var/lib/enarx as root, else below XDG_STATE_HOME)")
 	fs.StringSliceVar(&f.cfg.Platforms, "platforms", nil, "`NAMES` of the platforms to offer (default: all that work here)")
-	fs.StringVar(&f.cfg.SimFormat, "sim-format", attest.PlatformSNP, "shape of the made-up evidence of platform sim: `FORMAT` snp, tdx, sgx or nitro")
+	fs.StringVar(&f.cfg.SimFormat, "sim-format", attest.PlatformSNP, "shape of the made-up evidence of platform sim: `FORMAT` snp, tdx, sgx, nitro or vtpm")
 	fs.StringVar(&f.cfg.TokenFile, "token-file", "", "`FILE` of accepted bearer tokens, one per line")
 	fs.StringVar(&f.cfg.TLSCert, "tls-cert", "", "`FILE` of the TLS certificate (PEM)")
 	fs.StringVar(&f.cfg.TLSKey, "tls-key", "", "`FILE` of its key (PEM)")

@@ -26,7 +26,8 @@ var shapes = []struct {
 }{
 	{attest.PlatformTDX, 48 + 520, "sim.signature", "sim.revocation"},
 	{attest.PlatformSGX, 48 + 320, "sim.signature", "sim.revocation"},
-	{attest.PlatformNitro, -60, "sim.signature", ""}, // in the signature, at the end
+	{attest.PlatformNitro, -60, "sim.signature", ""},         // in the signature, at the end
+	{attest.PlatformVTPM, 150, "sim.signature", "sim.chain"}, // in the quote, after the key of 90 bytes
 }
 
 // A Keep whose evidence has another shape is as good as one with SNP's, and its

@@ -237,7 +237,7 @@ func TestSimShape(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]string{"snp": attest.MediaTypeSNP, "tdx": attest.MediaTypeTDX, "sgx": attest.MediaTypeSGX, "nitro": attest.MediaTypeNitro}
+	want := map[string]string{"snp": attest.MediaTypeSNP, "tdx": attest.MediaTypeTDX, "sgx": attest.MediaTypeSGX, "nitro": attest.MediaTypeNitro, "vtpm": attest.MediaTypeTPM}
 	for _, format := range hw.Formats() {
 		made, err := hw.Evidence(format, simhw.Spec{ReportData: [64]byte{1}}, time.Now())
 		if err != nil {

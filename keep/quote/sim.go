@@ -46,6 +46,8 @@ func shape(b []byte) string {
 	switch {
 	case len(b) >= 2 && b[0] == 0x84 && b[1] == 0x44: // COSE_Sign1
 		return attest.MediaTypeNitro
+	case len(b) >= 2 && b[0] == 0x87 && b[1] == 0x01: // CBOR array of seven, version 1
+		return attest.MediaTypeTPM
 	case len(b) >= 8 && binary.LittleEndian.Uint32(b)&^7 == quotes && b[4] == 0x81:
 		return attest.MediaTypeTDX
 	case len(b) >= 8 && binary.LittleEndian.Uint32(b)&^7 == quotes && b[4] == 0:

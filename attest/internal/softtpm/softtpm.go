@@ -167,6 +167,13 @@ func (t *TPM) Event(pcr int, typ uint32, measured, data []byte) {
 	t.Log = append(le.AppendUint32(b, uint32(len(data))), data...)
 }
 
+// Log is the log of one event whose digest is that of its data.
+func Log(pcr int, typ uint32, data []byte) []byte {
+	t := &TPM{Log: logHead()}
+	t.Event(pcr, typ, data, data)
+	return t.Log
+}
+
 // logHead is the head of a crypto-agile log with SHA-256 alone (TCG PC Client
 // Platform Firmware Profile, 10.4.5.1).
 func logHead() []byte {

@@ -116,7 +116,7 @@ func (v *verification) checkChain() {
 	}
 	want := "a certificate of the endorsement key of a TPM that leads to a root that was named"
 	var err error
-	if v.in.keep {
+	if v.in.keep && !v.p.CertifiedAK {
 		only := -1
 		if v.act.state == activated {
 			only = v.act.endorsement
@@ -190,6 +190,12 @@ func (v *verification) attestationChain() error {
 		}
 		if v.device, e = tpm.DeviceOf(c); e != nil {
 			return e
+		}
+		if v.in.keep { // with a certified attestation key: it stands for the endorsement key
+			k := v.in.endorsements
+			if len(k) != 1 || !bytes.Equal(k[0].Certificate, c.Raw) || !bytes.Equal(k[0].Public, v.in.public) {
+				return fault.New(attest.ReasonChain, "the endorsement key is not the certified attestation key")
+			}
 		}
 		v.chain = chain
 		return nil

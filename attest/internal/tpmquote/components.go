@@ -25,7 +25,15 @@ func (v *verification) measurement() {
 		v.row(false, attest.ReasonUnchecked, check, "no proven registers", "a reference value", "the reference values given", "see the row of the PCRs")
 		return
 	}
-	v.measure = v.p.Measure(v.in.pcrs)
+	if v.p.MeasureLog == nil {
+		v.measure = v.p.Measure(v.in.pcrs)
+	} else if v.logOK {
+		v.measure = v.p.MeasureLog(v.in.log, v.provenData)
+	}
+	if v.measure == nil {
+		v.row(false, attest.ReasonMeasurement, check, "the log has no measurement, or more than that", "one event with the measurement", ours, forged)
+		return
+	}
 	seen := fmt.Sprintf("%x", v.measure)
 	if v.waived(attest.WaiveMeasurement, len(v.exp.Measurements) == 0, check, seen) {
 		return
@@ -54,6 +62,21 @@ func (v *verification) measurement() {
 		v.components(closest)
 	}
 	v.row(false, attest.ReasonMeasurement, check, seen, want, "the reference values given", todo)
+}
+
+// provenData are the data of the events of a register; nil in place of data
+// that are not what the event's digest is of.
+func (v *verification) provenData(pcr uint32) [][]byte {
+	var out [][]byte
+	for _, e := range v.log.of[pcr] {
+		w := hashes[v.log.alg].New()
+		w.Write(e.Data)
+		if !bytes.Equal(w.Sum(nil), v.log.digest(e.Event)) {
+			e.Data = nil
+		}
+		out = append(out, e.Data)
+	}
+	return out
 }
 
 // debugged says DEBUG of an image that its host can look into.

@@ -46,6 +46,13 @@ type Params struct {
 	Roots []*x509.Certificate
 	// RootSource says for people where the roots came from.
 	RootSource string
+	// CertifiedAK says that the attestation key has a certificate of its own
+	// also in evidence of Keeps, so that there is nothing to activate: sim.
+	CertifiedAK bool
+	// MeasureLog, if not nil, takes the place of Measure: it gets the log
+	// and the data of the events of a register, nil for one whose digest is
+	// not of its data. No measurement refuses the evidence.
+	MeasureLog func(log []byte, events func(pcr uint32) [][]byte) []byte
 	// VouchedKey is an attestation key that other evidence, verified before,
 	// vouches for, and VouchedBy says for people which; a quote that is not a
 	// Keep's needs no certificate of that key then. nil for none.

@@ -57,6 +57,7 @@ type Authority struct {
 	// The other shapes; nil in what an older agent saved.
 	intel *intel
 	nitro *nitro
+	tpm   *tpmShape
 }
 
 // NewAuthority makes a fresh root, intermediate and chip key, with
@@ -87,7 +88,10 @@ func NewAuthority(now time.Time) (*Authority, error) {
 	if a.nitro, err = newNitro(now); err != nil {
 		return nil, err
 	}
-	marker, err := sim.MarkerValue(a.intel.root.PublicKey.(*ecdsa.PublicKey), a.nitro.root)
+	if a.tpm, err = newTPM(now); err != nil {
+		return nil, err
+	}
+	marker, err := sim.MarkerValue(a.intel.root.PublicKey.(*ecdsa.PublicKey), a.nitro.root, a.tpm.root)
 	if err != nil {
 		return nil, fmt.Errorf("sim hardware: %w", err)
 	}
@@ -200,7 +204,11 @@ func (a *Authority) Formats() []string {
 	if a.intel == nil || a.nitro == nil {
 		return []string{attest.PlatformSNP}
 	}
-	return []string{attest.PlatformSNP, attest.PlatformTDX, attest.PlatformSGX, attest.PlatformNitro}
+	all := []string{attest.PlatformSNP, attest.PlatformTDX, attest.PlatformSGX, attest.PlatformNitro}
+	if a.tpm != nil {
+		all = append(all, attest.PlatformVTPM)
+	}
+	return all
 }
 
 // CheckFormat says whether a can make evidence of a shape.
@@ -214,7 +222,13 @@ func (a *Authority) CheckFormat(format string) error {
 		}
 		return nil
 	}
-	return fmt.Errorf("sim hardware: format %q, expected snp, tdx, sgx or nitro", format)
+	if format == attest.PlatformVTPM {
+		if a.tpm == nil {
+			return fmt.Errorf("sim hardware: this throw-away root was made by an older version and does not know the format vtpm")
+		}
+		return nil
+	}
+	return fmt.Errorf("sim hardware: format %q, expected snp, tdx, sgx, nitro or vtpm", format)
 }
 
 // Evidence signs evidence of a shape with the contents of s. The time counts
@@ -235,6 +249,9 @@ func (a *Authority) Evidence(format string, s Spec, now time.Time) (attest.Evide
 	case attest.PlatformNitro:
 		ev.MediaType = attest.MediaTypeNitro
 		ev.Value, err = a.nitro.document(s, now)
+	case attest.PlatformVTPM:
+		ev.MediaType = attest.MediaTypeTPM
+		ev.Value, err = a.tpm.quote(s)
 	default:
 		ev.MediaType = attest.MediaTypeSNP
 		ev.Value, err = a.ReportFor(s)
@@ -250,6 +267,8 @@ func (a *Authority) Collateral(format string) (attest.Collateral, error) {
 	switch format {
 	case attest.PlatformTDX, attest.PlatformSGX:
 		return a.intel.collateral(format == attest.PlatformSGX), nil
+	case attest.PlatformVTPM:
+		return a.tpm.collateral(), nil
 	case attest.PlatformNitro:
 		return nil, nil // a document brings its chain
 	}

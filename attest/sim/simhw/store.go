@@ -59,6 +59,11 @@ func (a *Authority) Save() ([]byte, error) {
 		put(pemCert, n.instance.Raw)
 		key(n.key)
 	}
+	if s := a.tpm; s != nil {
+		put(pemCert, s.root.Raw)
+		put(pemCert, s.ak.Raw)
+		key(s.key)
+	}
 	return b.Bytes(), err
 }
 
@@ -137,6 +142,11 @@ func Load(saved []byte) (*Authority, error) {
 		b.key(&v.pckKey)
 		b.cert(&n.root, &n.instance)
 		b.key(&n.key)
+		if b.err == nil && len(b.rest) != 0 {
+			a.tpm = &tpmShape{}
+			b.cert(&a.tpm.root, &a.tpm.ak)
+			b.key(&a.tpm.key)
+		}
 		if b.err == nil && len(b.rest) != 0 {
 			b.err = fmt.Errorf("sim hardware: something follows the saved authority")
 		}
