@@ -47,7 +47,7 @@ type Config struct {
 	// it for coming from here.
 	Hints map[string]func() ([]sallyport.Hint, error)
 	// SimFormat is the shape of the evidence of sim Keeps: "snp", "tdx",
-	// "sgx" or "nitro"; "" means snp.
+	// "sgx", "nitro" or "vtpm"; "" means snp.
 	SimFormat string
 
 	// TokenFile holds the bearer tokens that are accepted, one per line,

@@ -316,9 +316,8 @@ func TestAttestationKeyOfAnotherTPM(t *testing.T) {
 	refused(t, "broken off", c, v, "activation", attest.ReasonKey, "no answer")
 	s = vtpm.NewSession(m.options(), m.collateral(), madeAt, rand.Reader)
 	converse(t, s, good, mine)
-	again := evidenceOf(t, mine)
-	c, v = s.Verify(again, m.collateral(), expected(mine), madeAt)
-	refused(t, "other evidence", c, v, "activation", attest.ReasonKey, "other evidence")
+	c, v = s.Verify(evidenceOf(t, theirs), m.collateral(), expected(theirs), madeAt)
+	refused(t, "other keys", c, v, "activation", attest.ReasonKey, "other keys")
 	if _, _, err := s.Next(good); err == nil {
 		t.Error("a session is used twice")
 	}
