@@ -99,7 +99,7 @@ func (c *recheck) session(name string, s *Session, want attest.State, to **attes
 	c.row(m.StartConfigDigest == c.start, attest.ReasonHostData, name+"-start-configuration", hex.EncodeToString(m.StartConfigDigest[:]), hex.EncodeToString(c.start[:]),
 		"push deployment on "+c.r.Platform, "the host started this Keep for another purpose")
 	claims, verdict := c.v.Verify(m.Evidence, append(c.collateral(), m.Hints...), attest.Expected{
-		ReportData: reportData, HostData: c.start, Measurements: c.refs, TCB: c.tcb,
+		ReportData: reportData, HostData: c.start, Measurements: c.refs, TCB: c.tcb, Claim: c.claim(s, m.State),
 	}, c.r.Time)
 	if claims == nil && verdict.OK() {
 		c.row(false, attest.ReasonUnchecked, name, "no claims", "claims", "the reader's verifier", "report this: the verifier broke its contract")
@@ -114,6 +114,18 @@ func (c *recheck) session(name string, s *Session, want attest.State, to **attes
 	}
 	*to = claims
 	return m
+}
+
+// claim is what the platform's register must show at the time of s.
+func (c *recheck) claim(s *Session, state attest.State) *attest.ClaimState {
+	if state == attest.StateEmpty {
+		return &attest.ClaimState{}
+	}
+	owner, err := c.r.Owner.Hash()
+	if err != nil {
+		return &attest.ClaimState{} // cannot be: the report data could not have been computed
+	}
+	return &attest.ClaimState{Event: attest.ClaimEvent(owner, s.ChannelKey)}
 }
 
 func (c *recheck) collateral() attest.Collateral {

@@ -93,6 +93,7 @@ func (v verifier) Verify(ev attest.Evidence, col attest.Collateral, exp attest.E
 	checkEventLogs(a, td, col)
 	v.demands.checkAttributes(a, td)
 	a.HostData("MRCONFIGID", td.MRConfigID[:], exp.HostData)
+	checkClaim(a, td, exp.Claim)
 	a.ReportData(td.ReportData, exp.ReportData)
 	v.demands.check(a, td)
 	return a.Finish(attest.Claims{
@@ -100,6 +101,31 @@ func (v verifier) Verify(ev attest.Evidence, col attest.Collateral, exp attest.E
 		HostData:    bytes.Clone(td.MRConfigID[:32]),
 		ReportData:  td.ReportData,
 	})
+}
+
+// checkClaim looks at the register that a Keep extends when it is claimed. A
+// kernel without an interface to it (before Linux 6.16) leaves it alone: a claim
+// is then in the report data only, which the row says.
+func checkClaim(a *dcap.Appraisal, td *dcap.TDReport, claim *attest.ClaimState) {
+	if claim == nil {
+		return
+	}
+	const source = "this session"
+	seen := "RTMR3 " + hex.EncodeToString(td.RTMR[3][:])
+	if claim.Event == nil {
+		a.Check(td.RTMR[3] == [48]byte{}, attest.ReasonMeasurement, "claim", seen, "zero: never claimed", source,
+			"this Keep was claimed before; ask for a new one")
+		return
+	}
+	event := sha512.Sum384(claim.Event)
+	want := sha512.Sum384(append(make([]byte, 48), event[:]...))
+	words := hex.EncodeToString(want[:]) + ": claimed once, with this owner's key and the Keep's own"
+	if td.RTMR[3] == [48]byte{} {
+		a.Excused("claim", seen, words, "the Keep's kernel cannot extend the register, so that the hardware shows no claim; use an image with Linux 6.16 or later")
+		return
+	}
+	a.Check(td.RTMR[3] == want, attest.ReasonMeasurement, "claim", seen, words, source,
+		"this Keep was claimed by somebody else, or not as it says; do not use it")
 }
 
 // checkAttributes checks what the host chose about the TD beside its contents.

@@ -111,6 +111,7 @@ A receipt does not prove who its owner is, and its time is the owner's word.`,
 	c.Flags().StringArrayVar(&f.referenceKey, "reference-key", nil, "`FILE` of the public keys that may sign them (repeatable)")
 	c.Flags().StringArrayVar(&f.collateral, "collateral", nil, "directory or file `PATH` of certificates, revocation lists and Intel's documents, beside those in the receipt (repeatable)")
 	c.Flags().StringVar(&f.policy, "policy", "", "hold the evidence against the policy in this `FILE` (TOML)")
+	c.Flags().StringArrayVar(&f.tpmRoot, "tpm-root", nil, "check a receipt of platform vtpm with TPMs under the roots in `FILE`; what only its owner could see stays unproven (repeatable)")
 	c.Flags().StringVar(&f.simRoot, "insecure-sim-root", "", "check a receipt of platform sim under the throw-away root in `FILE`")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
@@ -138,6 +139,9 @@ func (a *app) verifyReceipt(path string, f *trustFlags, asJSON bool) error {
 		hint := "use an enarx that has one"
 		if r.Platform == attest.PlatformSim {
 			hint = "name the root with --insecure-sim-root FILE; it proves nothing about the host"
+		}
+		if r.Platform == attest.PlatformVTPM {
+			hint = "name the root of the TPM's maker with --tpm-root FILE"
 		}
 		return failf(exitAttest, hint, "this command has no verifier for platform %s, of which the receipt is", oneLine(r.Platform))
 	}
