@@ -135,24 +135,31 @@ func TestInvariant1WeakeningComesFromTheCommandLine(t *testing.T) {
 }
 
 // TestInvariant1PlatformsNeedTheirFlag goes through every combination of
-// platform and weakening flag: no TEE is not accepted but by its own flag.
+// platform and weakening flag: no TEE is not accepted but by its own flag, and
+// TPMs under roots that were named only.
 func TestInvariant1PlatformsNeedTheirFlag(t *testing.T) {
 	for _, p := range append([]string{"auto", "", "SIM", "amiga"}, platformNames...) {
 		for _, root := range []string{"", "root.pem"} {
-			for _, noTEE := range []bool{false, true} {
-				f := &trustFlags{simRoot: root, noTEE: noTEE}
+			for bits := range 4 {
+				f := &trustFlags{simRoot: root, noTEE: bits&1 != 0}
+				if bits&2 != 0 {
+					f.tpmRoot = []string{"maker.pem"}
+				}
+				noTEE, tpm := f.noTEE, len(f.tpmRoot) > 0
 				got, err := f.checkPlatform(p)
 				want := false
 				switch p {
-				case "auto", "snp", "tdx", "sgx", "vtpm":
-					want = root == "" && !noTEE
+				case "auto", "snp", "tdx", "sgx":
+					want = root == "" && !noTEE && !tpm
+				case "vtpm":
+					want = root == "" && !noTEE && tpm
 				case "process", "vm":
-					want = root == "" && noTEE
+					want = root == "" && noTEE && !tpm
 				case "sim":
-					want = root != "" && !noTEE
+					want = root != "" && !noTEE && !tpm
 				}
 				if (err == nil) != want {
-					t.Errorf("%q, sim root %q, no TEE %v: %v, %v", p, root, noTEE, got, err)
+					t.Errorf("%q, sim root %q, no TEE %v, TPM root %v: %v, %v", p, root, noTEE, tpm, got, err)
 				}
 				for _, g := range got {
 					if p == "auto" && g != "snp" && g != "tdx" && g != "sgx" {
