@@ -109,9 +109,11 @@ const (
 // A certificate need not be self-signed: naming an issuer trusts what is below
 // it and nothing above.
 //
-// Some makers' roots are not in strict DER (Nuvoton's of 2110 orders a set
-// otherwise); they are taken as they are, since nothing is concluded from their
-// form: the user has named these very bytes.
+// Some makers' roots are not in strict DER: Nuvoton's of number 2110 has a set in
+// another order than DER's. Package x509 reads over that, and so does this: the
+// user has named these very bytes, and its signature and the names below it are
+// compared as bytes, so nothing is concluded from their form. Bytes after a
+// certificate refuse, in DER and in a block of PEM.
 func ParseRoots(b []byte) ([]*x509.Certificate, error) {
 	if len(b) > maxRootFile {
 		return nil, fmt.Errorf("TPM roots: %d bytes, expected at most %d", len(b), maxRootFile)
