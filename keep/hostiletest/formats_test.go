@@ -106,9 +106,12 @@ func send(t *testing.T, k *keeptest.Keep, col attest.Collateral) {
 // own keys: it does not parse, and nothing leaves the client.
 func TestAttackShapeUnderAnotherName(t *testing.T) {
 	a := keeptest.Authority(t)
-	media := map[string]string{"snp": attest.MediaTypeSNP, "tdx": attest.MediaTypeTDX, "sgx": attest.MediaTypeSGX, "nitro": attest.MediaTypeNitro}
+	media := map[string]string{"snp": attest.MediaTypeSNP, "tdx": attest.MediaTypeTDX, "sgx": attest.MediaTypeSGX, "nitro": attest.MediaTypeNitro, "vtpm": attest.MediaTypeTPM}
 	for _, is := range a.Formats() {
 		for _, named := range a.Formats() {
+			if media[named] == "" {
+				t.Fatalf("no media type for shape %s", named)
+			}
 			if is == named {
 				continue
 			}

@@ -10,12 +10,17 @@ const { WASI } = require("node:wasi");
 const [wasm, inputs, scratch] = process.argv.slice(2);
 const module_ = new WebAssembly.Module(fs.readFileSync(wasm));
 
+// Node 20 aborts when its collector takes a WASI object whose program runs, so
+// none of them is let go.
+const kept = [];
+
 const results = JSON.parse(fs.readFileSync(inputs, "utf8")).map((input, i) => {
   const [inFile, outFile] = ["in", "out"].map((n) => path.join(scratch, n + i));
   fs.writeFileSync(inFile, Buffer.from(input, "base64"));
   const stdin = fs.openSync(inFile, "r");
   const stdout = fs.openSync(outFile, "w");
   const wasi = new WASI({ version: "preview1", args: ["enarx-verify"], env: {}, stdin, stdout, returnOnExit: true });
+  kept.push(wasi);
   const code = wasi.start(new WebAssembly.Instance(module_, wasi.getImportObject()));
   fs.closeSync(stdin);
   fs.closeSync(stdout);
