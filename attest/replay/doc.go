@@ -21,7 +21,9 @@
 // caller names another) and the demands: policy, report data and host data.
 // They are the word of whoever made it; a "yes" that is reproduced says that
 // those demands were met. Roots are the caller's: those of the vendors built in,
-// or the verifiers in [Options]. Reference values in the bundle count only if a
+// those of TPMs in [Options], or the verifiers there. Evidence of platform vtpm
+// is a "no" unless the caller names roots, even if it was a "yes" for whoever
+// made the bundle. Reference values in the bundle count only if a
 // key that the caller names has signed them. If the bundle has reference values
 // and none counts, none is accepted and the verdict is "no", so that a replay
 // without a key never says yes to less than was asked. The recorded verdict is

@@ -17,6 +17,7 @@ import (
 	"github.com/enarx/enarx-go/attest/appraisal"
 	"github.com/enarx/enarx-go/attest/evidence"
 	"github.com/enarx/enarx-go/attest/evidencebundle"
+	"github.com/enarx/enarx-go/attest/vtpm"
 	"github.com/enarx/enarx-go/measure"
 	"github.com/enarx/enarx-go/policy/policytoml"
 )
@@ -39,7 +40,10 @@ type Source struct {
 	// Verifiers gives the verifiers of a request, as in [appraisal.Request],
 	// which see for its waivers; nil means those of real hardware.
 	Verifiers func(*appraisal.Request) ([]attest.Verifier, error)
-	Caches    appraisal.Caches
+	// TPMRoots are the roots of the makers of TPMs that platform vtpm is to
+	// be under; without one no TPM is genuine. They do not go into the bundle.
+	TPMRoots []*x509.Certificate
+	Caches   appraisal.Caches
 	// LogProofs go into the bundle as they are.
 	LogProofs [][]byte
 	// Maker is the name and version of the program, for people.
@@ -56,7 +60,11 @@ type Options struct {
 	// Verifiers gives the verifiers of a request, as in [appraisal.Request],
 	// which see for its waivers; nil means those of real hardware.
 	Verifiers func(*appraisal.Request) ([]attest.Verifier, error)
-	Caches    appraisal.Caches
+	// TPMRoots are the roots of the makers of TPMs that platform vtpm is to
+	// be under; without one no TPM is genuine, whatever the bundle was made
+	// with.
+	TPMRoots []*x509.Certificate
+	Caches   appraisal.Caches
 }
 
 // Outcome is what came of a replay.
@@ -109,7 +117,7 @@ func Make(src Source) (*evidencebundle.Bundle, *appraisal.Result, error) {
 		}
 		b.Request.ReferenceKeys = sums
 	}
-	o := Options{ReferenceKeys: src.ReferenceKeys, Verifiers: src.Verifiers, Caches: src.Caches}
+	o := Options{ReferenceKeys: src.ReferenceKeys, Verifiers: src.Verifiers, TPMRoots: src.TPMRoots, Caches: src.Caches}
 	all, _, err := appraise(b, o)
 	if err != nil {
 		return nil, nil, err
@@ -206,6 +214,11 @@ func appraise(b *evidencebundle.Bundle, o Options) (*appraisal.Result, []string,
 		if r.Policy, err = policytoml.Parse("the policy in the evidence bundle", b.Policy); err != nil {
 			return nil, nil, err
 		}
+	}
+	if len(o.TPMRoots) > 0 {
+		// The words are in the verdict: the same roots give the same.
+		r.Policy.VTPM.Roots = o.TPMRoots
+		r.Policy.VTPM.RootSource = "roots of TPMs that were named, SHA-256 " + vtpm.Fingerprints(o.TPMRoots)
 	}
 	var notCounted []string
 	if len(b.References) > 0 {

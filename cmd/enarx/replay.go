@@ -25,6 +25,7 @@ type replayFlags struct {
 	at           string
 	referenceKey []string
 	policy       string
+	tpmRoot      []string
 	simRoot      string
 	json         bool
 }
@@ -40,9 +41,10 @@ for byte, or what changed is told row by row. With --at TIME it says what the ve
 would be then.
 
 Reference values in the bundle count only if you name the key that signed them; if it has
-some and none counts, the verdict is a refusal. Policy, report data and host data are the
-word of whoever made the bundle: --policy FILE makes sure that the policy is yours, and
-enarx verify BUNDLE appraises the same evidence under demands of your own.
+some and none counts, the verdict is a refusal. TPMs count only under the roots that you
+name with --tpm-root. Policy, report data and host data are the word of whoever made the
+bundle: --policy FILE makes sure that the policy is yours, and enarx verify BUNDLE appraises
+the same evidence under demands of your own.
 
 The exit code is that of enarx verify, or %d if the evidence is accepted but the verdict
 is not the recorded one.`, exitChanged),
@@ -57,6 +59,7 @@ is not the recorded one.`, exitChanged),
 	fs.StringVar(&f.at, "at", "", "appraise at this `TIME`, 2025-02-05 or 2025-02-05T12:00:00Z (default: the bundle's)")
 	fs.StringArrayVar(&f.referenceKey, "reference-key", nil, "`FILE` of the public keys that reference values in the bundle may be signed with (repeatable)")
 	fs.StringVar(&f.policy, "policy", "", "refuse unless the policy in the bundle is this `FILE`, byte for byte")
+	fs.StringArrayVar(&f.tpmRoot, "tpm-root", nil, "accept TPMs whose keys are certified under the roots in `FILE`; none is in the bundle (repeatable)")
 	fs.StringVar(&f.simRoot, "insecure-sim-root", "", "take the evidence as a sim Keep's, under the throw-away root in `FILE`; it proves nothing")
 	fs.BoolVar(&f.json, "json", false, "print JSON")
 	return c
@@ -114,6 +117,11 @@ func (a *app) replayOptions(f *replayFlags) (o replay.Options, err error) {
 		}
 	}
 	o.ReferenceKeys = keys
+	tpms, err := (&trustFlags{tpmRoot: f.tpmRoot}).tpmOptions()
+	if err != nil {
+		return o, err
+	}
+	o.TPMRoots = tpms.Roots
 	o.Verifiers, err = a.verifiersFor(f.simRoot)
 	return o, err
 }
