@@ -62,8 +62,9 @@ func TrustStatement(platform string, claims *Claims, un *Unattested, v Verdict) 
 		return nitroEnclave(v)
 	case platform == PlatformSGX:
 		return enclave(v)
+	case platform == PlatformVTPM:
+		return measuredBoot(v)
 	}
-	// vtpm gets its own statement with its verifier.
 	return unattested("no statement exists for platform "+platform, false)
 }
 
@@ -137,6 +138,23 @@ func nitroEnclave(v Verdict) []Layer {
 	})
 }
 
+// measuredBoot is the statement for a machine whose TPM says what it has booted:
+// a check of that moment, on the word of the TPM and of the firmware, which
+// measures whatever comes after it. Whoever runs the machine is not kept out of
+// it, before or after.
+func measuredBoot(v Verdict) []Layer {
+	tpm := []string{"chain", "dates", "attestation-key", "activation", "signature", "pcrs", "event-log", "registers", "measurement", "debug"}
+	return onlyChecked([]Layer{
+		{LayerCPU, StandAssumed, "none", "any CPU. The TPM is genuine by the root that was named: who holds the root's key, or runs a TPM in software, can make up all the rest"},
+		{LayerFirmware, StandExposed, "none", "measures what it starts, and nothing proves which firmware it is: the host can have one that reports another boot than it makes"},
+		{LayerHypervisor, StandExposed, "none", "whoever runs the machine can read and change its memory at any time; a TPM does not prevent it"},
+		{LayerHostKernel, StandExposed, "none", "the host can see inside: memory, keys, input and output"},
+		{LayerKeepKernel, StandVerified, by(v, tpm...), "that of an accepted release was booted, on the word of TPM and firmware; the host can change it since"},
+		{LayerRuntime, StandVerified, by(v, append(tpm, "host-data", "report-data")...), "that of an accepted release was booted, on the same word, and is bound to this connection; the host can read its keys and change it"},
+		{LayerWorkload, StandExposed, "none", "the host can read and change the workload while it runs"},
+	})
+}
+
 // enclave is the statement for a process of which the CPU encrypts the memory.
 // It is one process: what stands between workload and the power to prove is the
 // engine's sandbox alone.
@@ -155,7 +173,7 @@ func enclave(v Verdict) []Layer {
 // onlyChecked exposes the layers that rest on a row that has not passed.
 func onlyChecked(layers []Layer) []Layer {
 	for i := range layers {
-		if layers[i].Standing != StandAssumed && layers[i].By == notAll {
+		if s := layers[i].Standing; (s == StandVerified || s == StandExcluded) && layers[i].By == notAll {
 			layers[i] = Layer{layers[i].Layer, StandExposed, "none", "a check that this would rest on was not made or gave a warning"}
 		}
 	}

@@ -63,6 +63,52 @@ func TestTrustStatementOfHardware(t *testing.T) {
 	}
 }
 
+var vtpmChecks = []string{"format", "chain", "dates", "attestation-key", "activation", "signature", "pcrs", "event-log", "registers",
+	"measurement", "debug", "host-data", "report-data"}
+
+// Of a machine with measured boot what was booted is verified, and in words and
+// standing the host sees inside all the same: no layer below the Keep is kept
+// out, and the workload lies open.
+func TestInvariant1NoSilentDowngrade_MeasuredBootKeepsNobodyOut(t *testing.T) {
+	c := claims.Mint(Claims{Platform: PlatformVTPM})
+	statement := TrustStatement(PlatformVTPM, c, nil, rows("vtpm", Pass, vtpmChecks...))
+	want := map[string]Standing{
+		LayerCPU: StandAssumed, LayerFirmware: StandExposed, LayerHypervisor: StandExposed, LayerHostKernel: StandExposed,
+		LayerKeepKernel: StandVerified, LayerRuntime: StandVerified, LayerWorkload: StandExposed,
+	}
+	words := map[string]string{
+		LayerCPU: "holds the root's key", LayerFirmware: "nothing proves which firmware", LayerHypervisor: "read and change its memory",
+		LayerHostKernel: "the host can see inside", LayerKeepKernel: "the host can change it since", LayerRuntime: "the host can read its keys",
+		LayerWorkload: "the host can read and change",
+	}
+	for _, l := range statement {
+		if l.Standing != want[l.Layer] || !strings.Contains(l.Words, words[l.Layer]) {
+			t.Errorf("%s is %s, %q; expected %s, %q", l.Layer, l.Standing, l.Words, want[l.Layer], words[l.Layer])
+		}
+		if text := TrustText([]Layer{l}, 2000); strings.Contains(strings.Split(text, " [")[0], "…") {
+			t.Errorf("%s: words that are cut: %s", l.Layer, text)
+		}
+		if (l.Standing == StandVerified) != (l.By != "none") {
+			t.Errorf("%s is %s by %q", l.Layer, l.Standing, l.By)
+		}
+	}
+	// What was booted rests on every one of these rows.
+	for i, name := range vtpmChecks[1:] {
+		rest := append(append([]string{}, vtpmChecks[:i+1]...), vtpmChecks[i+2:]...)
+		for _, o := range []Outcome{Skipped, Warn, ""} {
+			v := rows("vtpm", Pass, rest...)
+			if o != "" {
+				v = append(v, rows("vtpm", o, name)...)
+			}
+			got := standings(TrustStatement(PlatformVTPM, c, nil, v))
+			ofSession := name == "host-data" || name == "report-data"
+			if got[LayerRuntime] != StandExposed || (got[LayerKeepKernel] == StandExposed) == ofSession {
+				t.Errorf("%s %q: the Keep runtime is %s, the Keep kernel %s", name, o, got[LayerRuntime], got[LayerKeepKernel])
+			}
+		}
+	}
+}
+
 // Whatever goes wrong or is only simulated, no layer may read "verified" or
 // "excluded".
 func TestInvariant1NoSilentDowngrade_TrustStatementNeverClaimsTooMuch(t *testing.T) {
@@ -84,6 +130,10 @@ func TestInvariant1NoSilentDowngrade_TrustStatementNeverClaimsTooMuch(t *testing
 		"unattested as snp":  TrustStatement(PlatformSNP, nil, &Unattested{Platform: PlatformSNP}, nil),
 		"simulated snp":      TrustStatement(PlatformSNP, claims.Mint(Claims{Platform: PlatformSNP, Simulated: true}), nil, pass),
 		"debug":              TrustStatement(PlatformSNP, claims.Mint(Claims{Platform: PlatformSNP, Debug: true}), nil, pass),
+		"vtpm, debug":        TrustStatement(PlatformVTPM, claims.Mint(Claims{Platform: PlatformVTPM, Debug: true}), nil, rows("vtpm", Pass, vtpmChecks...)),
+		"vtpm, no claims":    TrustStatement(PlatformVTPM, nil, nil, rows("vtpm", Pass, vtpmChecks...)),
+		"vtpm as snp":        TrustStatement(PlatformSNP, claims.Mint(Claims{Platform: PlatformVTPM}), nil, rows("vtpm", Pass, vtpmChecks...)),
+		"vm as vtpm":         TrustStatement(PlatformVTPM, nil, &Unattested{Platform: PlatformVM}, rows("vtpm", Pass, vtpmChecks...)),
 		"platform not known": TrustStatement("cloud", claims.Mint(Claims{Platform: "cloud"}), nil, pass),
 	} {
 		if len(l) != 7 {

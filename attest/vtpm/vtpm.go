@@ -33,6 +33,11 @@ type Options struct {
 
 	// SecureBoot demands that Secure Boot was on.
 	SecureBoot bool
+	// PCRs demands values of single registers, by number from 0 to 23, in the
+	// bank that was quoted (SHA-256 of a Keep's). PCR 0 is the firmware, by its
+	// own word, and PCR 7 the state and the keys of Secure Boot: what no
+	// reference value of a Keep release says.
+	PCRs map[uint][]byte
 	// RequireCRL refuses a chain unless the collateral has a current
 	// revocation list of each issuer in it.
 	RequireCRL bool
@@ -64,7 +69,7 @@ func (o Options) params() tpmquote.Params {
 	}
 	return tpmquote.Params{
 		Platform: attest.PlatformVTPM, Roots: slices.Clone(o.Roots), RootSource: source, Measure: measure, VouchedKey: o.VouchedKey, VouchedBy: o.VouchedBy,
-		Demands: tpmquote.Demands{SecureBoot: o.SecureBoot, RequireCRL: o.RequireCRL, AcceptDebug: o.AcceptDebug, Waive: o.Waive},
+		Demands: tpmquote.Demands{SecureBoot: o.SecureBoot, RequireCRL: o.RequireCRL, AcceptDebug: o.AcceptDebug, PCRs: o.PCRs, Waive: o.Waive},
 	}
 }
 
@@ -151,13 +156,16 @@ func ParseRoots(b []byte) ([]*x509.Certificate, error) {
 	return roots, nil
 }
 
-// Fingerprints are the SHA-256 digests of roots in hexadecimal, for people.
+// Fingerprints are the SHA-256 digests of roots in hexadecimal, for people: cut
+// short, each once and in their own order, so that the same roots give the same.
 func Fingerprints(roots []*x509.Certificate) string {
 	var out []string
 	for _, c := range roots {
 		d := sha256.Sum256(c.Raw)
 		out = append(out, hex.EncodeToString(d[:8])+"…")
 	}
+	slices.Sort(out)
+	out = slices.Compact(out)
 	return strings.Join(out, ", ")
 }
 

@@ -84,12 +84,45 @@ func TestRegistersOfRealBoots(t *testing.T) {
 	}
 }
 
+// Registers that the relying party names must have the values that it names.
+func TestDemandedRegisters(t *testing.T) {
+	m := newMaker(t)
+	p := m.booted(t, vector(t, "ovmf-uki.eventlog.bin"))
+	ev, exp := evidenceOf(t, p), expected(p)
+	o := m.options()
+	o.PCRs = map[uint][]byte{0: p.PCRs[0][:], 7: p.PCRs[7][:]}
+	c, v := m.judge(t, o, p, ev, exp)
+	if v.Err() != nil || c == nil || outcome(v, "pcr0") != attest.Pass || outcome(v, "pcr7") != attest.Pass {
+		t.Fatalf("%+v, %v", c, v.Err())
+	}
+	for name, x := range map[string]struct {
+		check string
+		pcrs  map[uint][]byte
+	}{
+		"another firmware":      {"pcr0", map[uint][]byte{0: flip(p.PCRs[0][:], 0)}},
+		"the wrong register":    {"pcr7", map[uint][]byte{0: p.PCRs[0][:], 7: p.PCRs[0][:]}},
+		"a value cut short":     {"pcr0", map[uint][]byte{0: p.PCRs[0][:31]}},
+		"no value":              {"pcr0", map[uint][]byte{0: nil}},
+		"a register beyond all": {"pcr24", map[uint][]byte{24: p.PCRs[0][:]}},
+		"a register far beyond": {"pcr18446744073709551615", map[uint][]byte{^uint(0): p.PCRs[0][:]}},
+	} {
+		o.PCRs = x.pcrs
+		c, v := m.judge(t, o, p, ev, exp)
+		refused(t, name, c, v, x.check, attest.ReasonMeasurement, "")
+	}
+}
+
 // Saved evidence proves all but the activation, and policy refuses that for a
 // deployment.
 func TestInvariant1NoSilentDowngrade_SavedEvidence(t *testing.T) {
 	m := newMaker(t)
 	p := m.booted(t, vector(t, "ovmf-uki.eventlog.bin"))
 	c, v := vtpm.New(m.options()).Verify(evidenceOf(t, p), m.collateral(), expected(p), madeAt)
+	for _, r := range v {
+		if r.Check == "vtpm.activation" && (r.Seen != "activation not transferable" || r.Todo == "") {
+			t.Errorf("%+v", r)
+		}
+	}
 	if v.Err() != nil || outcome(v, "activation") != attest.Skipped || !slices.Equal(c.Waived, []string{"activation"}) {
 		t.Fatalf("%+v, %v", c, v.Err())
 	}

@@ -5,9 +5,11 @@ package tpmquote
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -53,7 +55,8 @@ func (v *verification) activation(ev attest.Evidence) {
 	case v.byAK:
 		v.row(false, attest.ReasonUnchecked, check, "no proven chain", want, source, "see the row of the chain")
 	case v.act.state == notAsked:
-		v.note(attest.Skipped, check, "activation not transferable: it was proven, if at all, to whoever asked for this evidence", "not demanded", "saved evidence", "ask the Keep itself")
+		v.note(attest.Skipped, check, "activation not transferable", want, source,
+			"ask the Keep itself; or take the word of whoever saved this for it: accept_unproven_activation in [vtpm] of the policy")
 		v.waivers = append(v.waivers, check)
 	case v.act.keys != keysOf(ev):
 		v.row(false, attest.ReasonKey, check, "a conversation about other keys", want, source, "ask the Keep again")
@@ -215,6 +218,25 @@ func (v *verification) registers() {
 		"something was measured after the boot that is no part of a Keep; do not use it")
 }
 
+// demandedPCRs holds single registers against the values that the relying party
+// names: the firmware in PCR 0, the keys of Secure Boot in PCR 7.
+func (v *verification) demandedPCRs() {
+	for _, i := range slices.Sorted(maps.Keys(v.p.Demands.PCRs)) {
+		want := v.p.Demands.PCRs[i]
+		check, text := fmt.Sprintf("pcr%d", i), cmp.Or(hex.EncodeToString(want), "a value")
+		switch {
+		case !v.pcrsOK:
+			v.row(false, attest.ReasonUnchecked, check, "no proven registers", text, relying, "see the row of the PCRs")
+		case i >= uint(len(v.in.pcrs)):
+			v.row(false, attest.ReasonMeasurement, check, "a TPM has no such register", text, relying, "demand registers from 0 to 23")
+		default:
+			got := v.in.pcrs[i]
+			v.row(bytes.Equal(got, want), attest.ReasonMeasurement, check, hex.EncodeToString(got), text, relying,
+				"the machine has measured something else into this register than you demand; do not use this Keep, or demand this value if you know what it stands for")
+		}
+	}
+}
+
 func orUntouched(bad []string) string {
 	if len(bad) == 0 {
 		return "untouched"
@@ -238,7 +260,7 @@ func (v *verification) secureBoot() {
 		}
 	}
 	if v.p.Demands.SecureBoot {
-		v.row(on, attest.ReasonGuestPolicy, check, seen, "on", source, "start the Keep's machine with Secure Boot, or take secure_boot out of the policy: the measurement says what booted in either case")
+		v.row(on, attest.ReasonGuestPolicy, check, seen, "on", source, "start the Keep's machine with Secure Boot, or take require_secure_boot out of the policy: the measurement says what booted in either case")
 		return
 	}
 	v.note(attest.Skipped, check, seen, "not demanded", relying, "")

@@ -74,7 +74,9 @@ type Demands struct {
 	// RequireCRL refuses a chain without a current revocation list of each
 	// issuer.
 	RequireCRL bool
-	Waive      attest.Waiver
+	// PCRs must have these values, by number from 0 to 23.
+	PCRs  map[uint][]byte
+	Waive attest.Waiver
 }
 
 // activation is what a conversation has proven about the attestation key.
@@ -142,6 +144,7 @@ func verify(p Params, act activation, ev attest.Evidence, col attest.Collateral,
 	v.checkPCRs()
 	v.eventLog()
 	v.registers()
+	v.demandedPCRs()
 	v.secureBoot()
 	v.measurement()
 	v.firmware()
