@@ -44,6 +44,9 @@
 //   - event-log: replayed, it gives the quoted registers; each that it does not
 //     is named, with the first event that is suspicious;
 //   - registers: those that neither firmware nor Keep use are untouched;
+//   - drivers: the firmware ran no driver beside its own (PCR 2), neither from a
+//     device's memory nor because a boot variable named one: it could have
+//     changed the image after that was measured;
 //   - secure-boot: on, if [Options] demand it;
 //   - measurement: [Measurement] is a reference value, and the image is no debug
 //     image (row debug). Where the reference value has components there are rows

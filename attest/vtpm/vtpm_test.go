@@ -40,7 +40,7 @@ func TestAcceptsAKeep(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		for _, check := range []string{"format", "chain", "dates", "attestation-key", "activation", "signature", "pcrs", "event-log", "registers",
+		for _, check := range []string{"format", "chain", "dates", "attestation-key", "activation", "signature", "pcrs", "event-log", "registers", "drivers",
 			"measurement", "debug", "host-data", "claim", "report-data"} {
 			if outcome(v, check) != attest.Pass {
 				t.Errorf("%s: row %s reads %q", name, check, outcome(v, check))
@@ -196,6 +196,18 @@ func TestRefusesLies(t *testing.T) {
 		{name: "a PCR extended that nothing uses", tpm: func(p *softtpm.TPM) { p.Extend(8, [32]byte{1}) }, check: "event-log", reason: attest.ReasonEventLog, words: "no event for it"},
 		{name: "the debug PCR extended", tpm: func(p *softtpm.TPM) { p.Extend(16, [32]byte{1}) }, check: "registers", reason: attest.ReasonMeasurement, words: "PCR 16"},
 		{name: "the application PCR extended", tpm: func(p *softtpm.TPM) { p.Extend(23, [32]byte{1}) }, check: "registers", reason: attest.ReasonMeasurement, words: "PCR 23"},
+		{name: "a driver that a boot variable names", tpm: func(p *softtpm.TPM) { p.Event(2, 0x80000004, []byte("driver"), nil) },
+			check: "drivers", reason: attest.ReasonMeasurement, words: "EV_EFI_BOOT_SERVICES_DRIVER"},
+		{name: "a driver in a device's memory", tpm: func(p *softtpm.TPM) { p.Event(2, 0x80000005, []byte("option ROM"), nil) },
+			check: "drivers", reason: attest.ReasonMeasurement, words: "EV_EFI_RUNTIME_SERVICES_DRIVER"},
+		{name: "a driver that says it is a separator", tpm: func(p *softtpm.TPM) { p.Event(2, 4, make([]byte, 4), make([]byte, 4)) },
+			check: "drivers", reason: attest.ReasonMeasurement, words: "PCR 2"},
+		{name: "a driver in place of the separator", tpm: func(p *softtpm.TPM) {
+			p.PCRs[2] = [32]byte{}
+			p.Log = without(t, p.Log, 2)
+			p.Event(2, 4, []byte("driver"), make([]byte, 4))
+		},
+			check: "drivers", reason: attest.ReasonMeasurement, words: "PCR 2"},
 		{name: "a late launch that leaves bytes of no text", tpm: func(p *softtpm.TPM) { p.PCRs[17][3] = 0xef }, check: "registers", reason: attest.ReasonMeasurement, words: "PCR 17"},
 		{name: "a late launch", tpm: func(p *softtpm.TPM) { p.PCRs[17] = [32]byte{}; p.Extend(17, [32]byte{1}) }, check: "registers", reason: attest.ReasonMeasurement, words: "PCR 17"},
 		{name: "the log claims PCR 14", tpm: func(p *softtpm.TPM) { p.PCRs[14] = [32]byte{}; p.Event(14, 0xd, attest.StartEvent(hostData), nil) },
@@ -237,6 +249,44 @@ func TestRefusesLies(t *testing.T) {
 		}
 		c, v := m.judge(t, o, p, encoded(t, e), exp)
 		refused(t, x.name, c, v, x.check, x.reason, x.words)
+	}
+}
+
+// without takes the events of a register out of a log.
+func without(t testing.TB, log []byte, pcr uint32) []byte {
+	t.Helper()
+	l, err := eventlog.Parse(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Events = slices.DeleteFunc(l.Events, func(e eventlog.Event) bool { return e.Index == pcr && e.Type != 3 })
+	return l.Encode()
+}
+
+// Evidence with the longest log that is read costs its reader little, however
+// its registers differ from it: nothing but the digest of the PCRs has been
+// checked by then, so anybody can make such a one.
+func TestInvariant4HostileInputIsBounded_LongLogOfAnotherBoot(t *testing.T) {
+	m := newMaker(t)
+	for _, pcr := range []int{0, 9} {
+		p := m.booted(t, vector(t, "ovmf-uki.eventlog.bin"))
+		one := len(p.Log)
+		for len(p.Log) <= attest.MaxTPMEventLog {
+			one = len(p.Log)
+			p.Event(pcr, 1, []byte{1}, nil)
+		}
+		p.Log = p.Log[:one]
+		p.PCRs[pcr][0] ^= 1
+		ev := evidenceOf(t, p)
+		begin := time.Now()
+		_, v := vtpm.New(m.options()).Verify(ev, m.collateral(), expected(p), madeAt)
+		took := time.Since(begin)
+		if outcome(v, "event-log") != attest.Fail {
+			t.Fatalf("PCR %d: row event-log reads %q", pcr, outcome(v, "event-log"))
+		}
+		if took > time.Second {
+			t.Errorf("PCR %d: appraised in %v: the time grows with the square of the log's length", pcr, took)
+		}
 	}
 }
 

@@ -158,37 +158,33 @@ func (l *log) proven(e measured) bool {
 	return bytes.Equal(w.Sum(nil), l.digest(e.Event))
 }
 
-// value is what register i holds after its first n events.
-func (l *log) value(i uint32, n int) []byte {
-	first := make([]byte, hashes[l.alg].Size())
-	full := l.regs[i].Value
+// values are what register i holds before its first event, after it, after the
+// second, and so on. The start of PCR 0 depends on the locality that the TPM was
+// started from, of which the log says in its own way.
+func (l *log) values(i uint32) [][]byte {
 	for start := range 5 { // localities 0, 3 and 4 of PCR 0
-		first[len(first)-1] = byte(start)
-		if bytes.Equal(l.extend(first, l.of[i]), full) {
-			return l.extend(first, l.of[i][:n])
+		v := make([]byte, hashes[l.alg].Size())
+		v[len(v)-1] = byte(start)
+		all := [][]byte{v}
+		for _, e := range l.of[i] {
+			w := hashes[l.alg].New()
+			w.Write(v)
+			w.Write(l.digest(e.Event))
+			v = w.Sum(nil)
+			all = append(all, v)
 		}
-		if i != 0 {
-			break
+		if i != 0 || bytes.Equal(v, l.regs[i].Value) {
+			return all
 		}
 	}
 	return nil
 }
 
-func (l *log) extend(v []byte, events []measured) []byte {
-	for _, e := range events {
-		w := hashes[l.alg].New()
-		w.Write(v)
-		w.Write(l.digest(e.Event))
-		v = w.Sum(nil)
-	}
-	return v
-}
-
 // suspect says which event may be why register i is not what the log says.
 func (l *log) suspect(i uint32, got []byte) string {
 	events := l.of[i]
-	for n := range events {
-		if v := l.value(i, n); v != nil && bytes.Equal(v, got) {
+	for n, v := range l.values(i) {
+		if n < len(events) && bytes.Equal(v, got) {
 			return fmt.Sprintf("the log goes on with %s, which the TPM has not seen", events[n].name())
 		}
 	}

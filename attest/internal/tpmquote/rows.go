@@ -237,6 +237,42 @@ func (v *verification) demandedPCRs() {
 	}
 }
 
+// pcrDrivers is where firmware measures the drivers that are not its own: those
+// in the memories of devices (option ROMs), and those that its variables name
+// (PC Client Platform Firmware Profile, 3.3.4.3).
+const pcrDrivers = 2
+
+// drivers refuses code that ran before the image and is no part of it. Its
+// register says nothing else, and what a driver has done to the kernel in memory
+// no register says. Who demands a value of that register knows what it is of.
+func (v *verification) drivers() {
+	if _, demanded := v.p.Demands.PCRs[pcrDrivers]; !v.in.keep || demanded {
+		return
+	}
+	const check = "drivers"
+	const want = "none: PCR 2 zero, or extended once with the separator"
+	if !v.pcrsOK {
+		v.row(false, attest.ReasonUnchecked, check, "no proven registers", want, ours, "see the row of the PCRs")
+		return
+	}
+	p := v.in.pcrs[pcrDrivers]
+	ok := allZero(p) || bytes.Equal(p, extended(make([]byte, 4)))
+	seen := "none"
+	if !ok {
+		seen = fmt.Sprintf("PCR %d is %x…", pcrDrivers, p[:8])
+		if v.logOK {
+			for _, e := range v.log.of[pcrDrivers] {
+				if e.Type != evSeparator {
+					seen += ", " + e.name()
+					break
+				}
+			}
+		}
+	}
+	v.row(ok, attest.ReasonMeasurement, check, seen, want, ours,
+		"the machine ran a driver of its host's before the image, which can have changed it; start it without devices that bring drivers, and without boot variables that name some")
+}
+
 func orUntouched(bad []string) string {
 	if len(bad) == 0 {
 		return "untouched"

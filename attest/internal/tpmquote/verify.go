@@ -145,6 +145,7 @@ func verify(p Params, act activation, ev attest.Evidence, col attest.Collateral,
 	v.eventLog()
 	v.registers()
 	v.demandedPCRs()
+	v.drivers()
 	v.secureBoot()
 	v.measurement()
 	v.firmware()
