@@ -296,17 +296,25 @@ func many(t *testing.T, h Harness) {
 	wg.Wait()
 }
 
-// KillAfter starts a Keep in a process of its own, kills that after a while, and
-// returns the Keep's directory and its last record.
-func KillAfter(t *testing.T, h Harness, d time.Duration) (dir string, r loader.Record) {
+// KillWhen starts a Keep in a process of its own and kills that at the moment
+// at which now, asked again and again about the Keep's directory, first says
+// yes. It returns that directory and the last record, of which there may be
+// none.
+func KillWhen(t *testing.T, h Harness, now func(dir string) bool) (dir string, r loader.Record) {
 	t.Helper()
 	dir = t.TempDir()
 	c := exec.Command("/proc/self/exe")
 	c.Env = append(os.Environ(), crashEnv+"="+h.Keep, dirEnv+"="+dir)
+	c.Stderr = os.Stderr // why it ended before it was killed, if it did
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(d)
+	for end := time.Now().Add(patience); !now(dir); {
+		if time.Now().After(end) {
+			t.Errorf("the moment to kill the loader's process did not come within %v", patience)
+			break
+		}
+	}
 	c.Process.Kill()
 	c.Wait()
 	if b, err := os.ReadFile(filepath.Join(dir, "record")); err == nil {

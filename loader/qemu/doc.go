@@ -68,7 +68,10 @@
 //
 // Nothing. QEMU and swtpm are killed with the process of the loader, whatever ends
 // that; [Loader.Cleanup] removes control groups and the TPM's state after a
-// crash, and would end the processes too.
+// crash, and would end the processes too. The one thing that a kill -9 can leave is
+// an empty file /tmp/.swtpm_setup.pidfile.*, in the half second in which a TPM is
+// made: swtpm_setup has that name built in. The agent's systemd unit has a /tmp of
+// its own, which goes with it.
 //
 // # The authority of software TPMs
 //

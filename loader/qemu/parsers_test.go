@@ -15,6 +15,7 @@ import (
 
 	"github.com/enarx/enarx-go/attest"
 	"github.com/enarx/enarx-go/image/imagetest"
+	"github.com/enarx/enarx-go/loader"
 	"github.com/enarx/enarx-go/loader/loadertest"
 )
 
@@ -191,5 +192,26 @@ func TestNewerQEMUStartsKeeps(t *testing.T) {
 		if e := loadertest.Gone(t, k); e.Code != 3 || e.Reason != "exited" {
 			t.Errorf("%s: %+v", suite, e)
 		}
+	}
+}
+
+// TestSNPHasOneProcessor: a second one would be measured and never used.
+func TestSNPHasOneProcessor(t *testing.T) {
+	l, err := New(Options{Platform: attest.PlatformSNP, Image: t.TempDir(), Accel: AccelKVM})
+	if err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer self.Close()
+	spec := loader.Spec{ID: "two", Keep: self, VCPUs: 2}
+	if err := l.check(t.Context(), &spec); err == nil || !strings.Contains(err.Error(), "acpi=off") {
+		t.Errorf("two processors on snp: %v", err)
+	}
+	spec.VCPUs = 0
+	if err := l.check(t.Context(), &spec); spec.VCPUs != 1 || err != nil && strings.Contains(err.Error(), "virtual CPU") {
+		t.Errorf("by default there are %d processors: %v", spec.VCPUs, err)
 	}
 }

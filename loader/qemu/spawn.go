@@ -85,16 +85,25 @@ func attributes(confined bool) *syscall.SysProcAttr {
 	if confined {
 		a.Cloneflags = unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP
 	}
-	if uid := os.Geteuid(); uid != 0 {
+	if os.Geteuid() != 0 {
 		if confined {
-			a.Cloneflags |= unix.CLONE_NEWUSER
-			a.UidMappings = []syscall.SysProcIDMap{{ContainerID: uid, HostID: uid, Size: 1}}
-			a.GidMappings = []syscall.SysProcIDMap{{ContainerID: os.Getegid(), HostID: os.Getegid(), Size: 1}}
+			asOneself(a)
 		}
 		return a
 	}
 	a.Credential = &syscall.Credential{Uid: nobody, Gid: nobody, Groups: kvmGroup()}
 	return a
+}
+
+// asOneself adds the user namespace that anybody but root needs to make others.
+func asOneself(a *syscall.SysProcAttr) {
+	uid, gid := os.Geteuid(), os.Getegid()
+	if uid == 0 {
+		return
+	}
+	a.Cloneflags |= unix.CLONE_NEWUSER
+	a.UidMappings = []syscall.SysProcIDMap{{ContainerID: uid, HostID: uid, Size: 1}}
+	a.GidMappings = []syscall.SysProcIDMap{{ContainerID: gid, HostID: gid, Size: 1}}
 }
 
 // kvmGroup is the group that may open /dev/kvm, the one thing of the host that

@@ -82,6 +82,10 @@ func (l *Loader) check(ctx context.Context, spec *loader.Spec) error {
 		return fmt.Errorf("start Keep: ID %q is not 1 to %d letters, digits, '-' or '_'", spec.ID, hostproc.MaxID)
 	case spec.VCPUs < 0 || spec.VCPUs > maxVCPUs:
 		return fmt.Errorf("start Keep: %d virtual CPUs were asked for, 1 to %d are possible", spec.VCPUs, maxVCPUs)
+	case spec.VCPUs > 1 && l.o.Platform == attest.PlatformSNP:
+		// Without ACPI's tables the kernel finds no second processor; it would
+		// only be measured.
+		return fmt.Errorf("start Keep: %d virtual CPUs were asked for; on platform snp the kernel boots with acpi=off, so that no code of the host's is run, and uses 1: ask for 1", spec.VCPUs)
 	case spec.MemoryBytes&(spec.MemoryBytes-1) != 0 || spec.MemoryBytes < least:
 		return fmt.Errorf("start Keep: memory of %d bytes; platform %s takes a power of two of at least %d", spec.MemoryBytes, l.o.Platform, least)
 	case len(spec.Dirs) > 0 || spec.CacheDir != "":

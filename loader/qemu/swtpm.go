@@ -74,7 +74,7 @@ func (s *start) manufacture(ctx context.Context, dir string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := runSetup(ctx, work, "--tpm2", "--tpmstate", state, "--config", config, "--create-ek-cert",
+	if err := s.runSetup(ctx, work, "--tpm2", "--tpmstate", state, "--config", config, "--create-ek-cert",
 		"--pcr-banks", "sha256", "--lock-nvram", "--overwrite"); err != nil {
 		return nil, err
 	}
@@ -101,8 +101,9 @@ func (s *start) manufacture(ctx context.Context, dir string) (*os.File, error) {
 	return d, nil
 }
 
-// runSetup runs swtpm_setup, which starts further programs.
-func runSetup(ctx context.Context, work string, args ...string) error {
+// runSetup runs swtpm_setup, which starts further programs. They end with it,
+// see launchSetup, and are bounded like the rest of the Keep.
+func (s *start) runSetup(ctx context.Context, work string, args ...string) error {
 	path, err := exec.LookPath("swtpm_setup")
 	if err != nil {
 		return errors.New("swtpm_setup is not installed: apt-get install swtpm-tools")
@@ -117,14 +118,18 @@ func runSetup(ctx context.Context, work string, args ...string) error {
 		return err
 	}
 	defer r.Close()
-	p, err := launch(path, args, &os.ProcAttr{
-		// It finds its helpers by their names, and makes a directory below TMPDIR.
-		Env: []string{"PATH=/usr/local/bin:/usr/bin:/bin", "TMPDIR=" + work}, Dir: work,
-		Files: []*os.File{null, w, w}, Sys: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL},
-	})
+	p, err := launchSetup(path, args, work, []*os.File{null, w, w})
 	w.Close()
 	if err != nil {
-		return err
+		return fmt.Errorf("start %s: %w", path, err)
+	}
+	for _, g := range s.k.groups {
+		// What is not in the group is not found by Cleanup either.
+		if err := g.Add(p.Pid); err != nil && !errors.Is(err, unix.ESRCH) {
+			_ = unix.Kill(-p.Pid, unix.SIGKILL)
+			_, _ = p.Wait()
+			return err
+		}
 	}
 	said := &tail{}
 	ended := make(chan error, 1)
@@ -149,4 +154,27 @@ func runSetup(ctx context.Context, work string, args ...string) error {
 	_ = unix.Kill(-p.Pid, unix.SIGKILL) // its session: it has not been waited for
 	<-ended
 	return err
+}
+
+// launchSetup starts swtpm_setup as the first process of a process namespace.
+// The signal at the end of the loader's process reaches that one only; with it
+// the kernel ends all others of the namespace, in particular the TPM that
+// swtpm_setup talks to, which would wait for commands for ever. Where the host
+// refuses namespaces, Cleanup finds them in the Keep's control group.
+func launchSetup(path string, args []string, work string, files []*os.File) (p *os.Process, err error) {
+	for _, confined := range []bool{true, false} {
+		attr := &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
+		if confined {
+			attr.Cloneflags = unix.CLONE_NEWPID
+			asOneself(attr)
+		}
+		p, err = launch(path, args, &os.ProcAttr{
+			// It finds its helpers by their names, and makes a directory below TMPDIR.
+			Env: []string{"PATH=/usr/local/bin:/usr/bin:/bin", "TMPDIR=" + work}, Dir: work, Files: files, Sys: attr,
+		})
+		if err == nil || !refused(err) {
+			break
+		}
+	}
+	return p, err
 }
