@@ -92,7 +92,15 @@ func akOf(t *testing.T, src *TPM) (*tpm2.TPMTPublic, *ecdsa.PublicKey) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p, &ecdsa.PublicKey{Curve: elliptic.P256(), X: new(big.Int).SetBytes(point.X.Buffer), Y: new(big.Int).SetBytes(point.Y.Buffer)}
+	raw := make([]byte, 65)
+	raw[0] = 4 // uncompressed
+	new(big.Int).SetBytes(point.X.Buffer).FillBytes(raw[1:33])
+	new(big.Int).SetBytes(point.Y.Buffer).FillBytes(raw[33:])
+	key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p, key
 }
 
 // TestQuoteIsSignedOverThePCRs checks what the TPM signed with nothing but the

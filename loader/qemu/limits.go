@@ -55,8 +55,6 @@ const (
 	// maxMessages bounds the messages of QEMU in a Keep's life. A guest can
 	// cause some (a port opened and closed), at most one per second and kind.
 	maxMessages = 1 << 20
-	// maxVersion bounds what is read of a program's description of itself.
-	maxVersion = 4 << 10
 	// maxELF bounds the Keep runtime that is hashed.
 	maxELF = 512 << 20
 	// maxFirmware bounds firmware and its variables: flash of q35 is at most

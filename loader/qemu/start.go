@@ -112,7 +112,6 @@ type start struct {
 
 	sockets sockets
 	k       *keep
-	groups  []hostproc.Group // made so far
 }
 
 // sockets are the pairs between us and the machine's processes.
