@@ -35,8 +35,10 @@ func (i *Image) Check() error {
 	if err := i.Manifest.checkInitrd(ram); err != nil {
 		return fmt.Errorf("%s: %w", FileInitrd, err)
 	}
-	if debug := slices.Contains(strings.Fields(i.Manifest.Cmdline), guestport.DebugWord); debug != i.Manifest.Debug {
-		return fmt.Errorf("%s: debug is %v in the manifest and %v in the command line", FileCmdline, i.Manifest.Debug, debug)
+	for name, text := range map[string]string{FileCmdline: i.Manifest.Cmdline, FileCmdlineSNP: i.Manifest.CmdlineSNP} {
+		if debug := slices.Contains(strings.Fields(text), guestport.DebugWord); debug != i.Manifest.Debug {
+			return fmt.Errorf("%s: debug is %v in the manifest and %v in the command line", name, i.Manifest.Debug, debug)
+		}
 	}
 	if _, ok := i.Manifest.File(FileUKI); !ok {
 		return nil
@@ -88,6 +90,11 @@ func (m *Manifest) checkInitrd(b []byte) error {
 	return nil
 }
 
+// unused are sections with a meaning to UEFI stubs (systemd-stub(7)) that no Keep
+// image has: they would add to the initial RAM file system, describe hardware or
+// choose among command lines.
+var unused = []string{".ucode", ".dtb", ".dtbauto", ".hwids", ".efifw", ".splash", ".pcrsig", ".pcrpkey", ".profile"}
+
 // checkUKI compares the sections of a unified kernel image with the files that
 // they were made from.
 func (m *Manifest) checkUKI(b, kernel, ram []byte) error {
@@ -96,7 +103,12 @@ func (m *Manifest) checkUKI(b, kernel, ram []byte) error {
 		return err
 	}
 	want := map[string][]byte{".linux": kernel, ".initrd": ram, ".cmdline": []byte(m.Cmdline), ".osrel": []byte(osRelease(m))}
+	seen := map[string]bool{}
 	for _, s := range sections {
+		if seen[s.Name] || slices.Contains(unused, s.Name) {
+			return fmt.Errorf("section %s is there twice, or is one that no Keep image has", s.Name)
+		}
+		seen[s.Name] = true
 		data, ok := want[s.Name]
 		if !ok {
 			continue

@@ -10,10 +10,13 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/enarx/enarx-go/image"
+	"github.com/enarx/enarx-go/image/disk"
+	"github.com/enarx/enarx-go/image/uki"
 	"github.com/enarx/enarx-go/internal/guestport"
 )
 
@@ -116,6 +119,10 @@ func TestCheckFindsALie(t *testing.T) {
 			swap(image.FileCmdlineSNP, debug)
 			m.Cmdline, m.CmdlineSNP = debug.Manifest.Cmdline, debug.Manifest.CmdlineSNP
 		},
+		"debug unsaid on snp": func(m *image.Manifest, swap func(string, *image.Contents)) {
+			swap(image.FileCmdlineSNP, debug)
+			m.CmdlineSNP = debug.Manifest.CmdlineSNP
+		},
 		"module unsaid": func(m *image.Manifest, _ func(string, *image.Contents)) { m.Modules = m.Modules[1:] },
 		"no kernel":     nil,
 	} {
@@ -149,6 +156,49 @@ func TestCheckFindsALie(t *testing.T) {
 		}
 		if err := lied.Check(); err == nil {
 			t.Errorf("%s: not found", name)
+		}
+	}
+}
+
+// TestCheckFindsWhatAStubWouldRead makes images for UEFI that have all that the
+// manifest says, and something beside it that the stub hands to the kernel.
+func TestCheckFindsWhatAStubWouldRead(t *testing.T) {
+	honest := build(t, fakeInputs(t))
+	for _, name := range []string{".ucode", ".dtb", ".profile", ".initrd", ".cmdline"} {
+		img, err := uki.Append(honest.File(image.FileUKI), []uki.Section{{Name: ".other", Data: []byte("more")}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := bytes.LastIndex(img[:0x400], []byte(".other\x00\x00"))
+		copy(img[at:at+8], append([]byte(name), 0, 0, 0)[:8])
+		raw, err := disk.New(img)
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := write(t, honest)
+		m := i.Manifest
+		m.Files = slices.Clone(m.Files)
+		put := func(name string, b []byte) {
+			if err := os.WriteFile(i.Path(name), b, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			if k := slices.IndexFunc(m.Files, func(f image.File) bool { return f.Name == name }); k >= 0 {
+				m.Files[k] = image.File{Name: name, Size: int64(len(b)), SHA256: image.Digest(b)}
+			}
+		}
+		put(image.FileUKI, img)
+		put(image.FileDisk, raw)
+		text, err := m.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		put(image.FileManifest, text)
+		lied, err := image.Open(context.Background(), i.Dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := lied.Check(); err == nil || !strings.Contains(err.Error(), "section "+name) {
+			t.Errorf("%s beside what the manifest says: %v", name, err)
 		}
 	}
 }
