@@ -32,7 +32,9 @@
 // pvpanic device to tell of panics, on vtpm a disk and a TPM, and no network
 // device. QEMU gets everything that it opens as inherited descriptors: sockets,
 // firmware, kernel, disk. It runs in a session, without a network, behind its own
-// system call filter, and as user 65534 where the loader is root; control groups
+// system call filter and a Landlock domain of each Keep's own, in which are the
+// system's programs and neither files of the loader nor other Keeps, and as user
+// 65534 where the loader is root; control groups
 // bound its memory (the guest's and an overhead of some 300 MiB, see limits.go),
 // its processors and its threads. Its CPU does not run before these are in place
 // and the record for Cleanup is written.
@@ -78,5 +80,6 @@
 // A TPM's endorsement key has a certificate of the authority in
 // Options.TPMAuthority ([OpenTPMAuthority]). Who wants to accept such TPMs names its
 // root, tpm-root.pem. The issuer's key stays with the loader's user: neither QEMU,
-// swtpm nor a Keep can read it.
+// swtpm nor a Keep can read it; where the loader is not root, that is Landlock's
+// doing.
 package qemu

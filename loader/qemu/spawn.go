@@ -23,6 +23,7 @@ type child struct {
 	pidfd     *os.File
 	started   uint64
 	confined  bool  // in namespaces without a network
+	landlock  int   // version of Landlock that it is under; 0 for none
 	asNobody  bool  // user and group 65534
 	user      int   // of the host
 	complaint *tail // its last words; read after ended
@@ -33,8 +34,9 @@ type child struct {
 
 // spawn starts a program with files as descriptors 3 and up. It runs in a
 // session of its own, as nobody where the loader is root, without a network,
-// and it is killed when the loader's process ends, however that ends.
-func spawn(path string, args []string, files []*os.File) (*child, error) {
+// under Landlock, and it is killed when the loader's process ends, however that
+// ends. state, if not nil, is a directory in which it keeps files.
+func spawn(path string, args []string, files []*os.File, state *os.File) (*child, error) {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
@@ -47,17 +49,7 @@ func spawn(path string, args []string, files []*os.File) (*child, error) {
 	defer w.Close()
 	all := append([]*os.File{null, null, w}, files...)
 	c := &child{complaint: &tail{}, ended: make(chan struct{}), user: os.Geteuid()}
-	var pidfd int
-	for _, confined := range []bool{true, false} {
-		pidfd = -1
-		attr := attributes(confined)
-		attr.PidFD = &pidfd
-		c.confined = confined
-		c.proc, err = launch(path, args, &os.ProcAttr{Env: []string{}, Dir: "/", Files: all, Sys: attr})
-		if err == nil || !refused(err) {
-			break
-		}
-	}
+	pidfd, err := c.begin(path, args, all, state)
 	if err != nil {
 		r.Close()
 		return nil, fmt.Errorf("start %s: %w", path, err)
@@ -77,6 +69,61 @@ func spawn(path string, args []string, files []*os.File) (*child, error) {
 	}
 	c.limit()
 	return c, nil
+}
+
+// begin starts the process from a thread that is confined as the process is to
+// be, and gives its pidfd, or -1. The kernel ends the process when that thread
+// ends, so it stays as long.
+func (c *child) begin(path string, args []string, files []*os.File, state *os.File) (pidfd int, err error) {
+	started := make(chan error)
+	onThread(func() {
+		version, err := confine(path, state)
+		if err == nil {
+			c.landlock = version
+			pidfd, err = c.launch(path, args, files)
+		}
+		started <- err
+		if err == nil {
+			<-c.ended
+		}
+	})
+	err = <-started
+	return pidfd, err
+}
+
+// launch starts the process from the calling thread, in namespaces if the host
+// has them.
+func (c *child) launch(path string, args []string, files []*os.File) (pidfd int, err error) {
+	for _, confined := range []bool{true, false} {
+		pidfd = -1
+		attr := attributes(confined)
+		attr.PidFD = &pidfd
+		c.confined = confined
+		c.proc, err = os.StartProcess(path, append([]string{path}, args...), &os.ProcAttr{Env: []string{}, Dir: "/", Files: files, Sys: attr})
+		if err == nil || !refused(err) {
+			break
+		}
+	}
+	return pidfd, err
+}
+
+// onThread runs f on a thread of its own, which ends with it: whatever f does to
+// the thread, nothing else comes to run there. The process's first thread, which
+// would not end, is passed over.
+func onThread(f func()) {
+	locked := make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		if unix.Gettid() == unix.Getpid() {
+			onThread(f) // while this one is held, on another
+			close(locked)
+			runtime.UnlockOSThread()
+			return
+		}
+		close(locked)
+		f()
+	}()
+	<-locked
 }
 
 // attributes are those of a child process.
@@ -141,7 +188,8 @@ var starter = sync.OnceValue(func() chan<- func() {
 	return work
 })
 
-// launch is os.StartProcess on the thread that stays.
+// launch is os.StartProcess on the thread that stays, for the programs that make
+// TPMs.
 func launch(path string, args []string, attr *os.ProcAttr) (p *os.Process, err error) {
 	done := make(chan struct{})
 	starter() <- func() {

@@ -288,7 +288,7 @@ func (s *start) startQEMU() error {
 	case attest.PlatformTDX:
 		m.Firmware = path(s.boot.firmware)
 	}
-	c, err := spawn(p.path, m.Args(), files)
+	c, err := spawn(p.path, m.Args(), files, nil)
 	if err != nil {
 		return err
 	}
@@ -369,7 +369,11 @@ func (s *start) layers() []loader.Layer {
 	if !network.Applied {
 		network.Detail = "the host refuses namespaces; allow user namespaces (sysctl user.max_user_namespaces) or run as root"
 	}
-	ls = append(ls, sandbox, own, network)
+	landlock := loader.Layer{Name: "landlock", Applied: k.qemu.landlock > 0, Detail: fmt.Sprintf("version %d, a domain of each Keep's own", k.qemu.landlock)}
+	if !landlock.Applied {
+		landlock.Detail = "the host's kernel has no Landlock; boot Linux 5.13 or later with lsm=landlock"
+	}
+	ls = append(ls, sandbox, landlock, own, network)
 	for _, g := range k.groups {
 		ls = append(ls, g.Layers(s.bounds())...)
 	}
