@@ -91,7 +91,7 @@ type Launch struct {
 	VCPUs          int
 	MemoryMiB      int
 	CPU            string   // QEMU's name of the model
-	Boot           string   // "uki" or "direct"
+	Boot           string   // "uki", "uki-secure-boot" or "direct"
 	FirmwareSHA256 [32]byte // of the whole firmware image
 }
 

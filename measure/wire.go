@@ -226,8 +226,8 @@ func (w *wireLaunch) launch() (*Launch, error) {
 			return nil, err
 		}
 	}
-	if !slices.Contains([]string{"", "uki", "direct"}, w.Boot) {
-		return nil, fmt.Errorf("boot %.20q, expected uki or direct", w.Boot)
+	if !slices.Contains([]string{"", "uki", "uki-secure-boot", "direct"}, w.Boot) {
+		return nil, fmt.Errorf("boot %.20q, expected uki, uki-secure-boot or direct", w.Boot)
 	}
 	if w.Firmware != "" {
 		if err := readDigest("firmware", w.Firmware, &l.FirmwareSHA256); err != nil {

@@ -42,7 +42,7 @@ func (f *launchFlags) add(c *cobra.Command) {
 	fs.StringVar(&f.firmware, "firmware", "", "firmware image `FILE`: snp and tdx measure it whole")
 	fs.BoolVar(&f.direct, "direct", false, "kernel, initrd and command line given to QEMU, instead of the UKI from a disk (vtpm, tdx)")
 	fs.StringSliceVar(&f.acpi, "acpi", nil, "three `FILES` that RTMR0 needs: QEMU's etc/table-loader, etc/acpi/rsdp and etc/acpi/tables (tdx)")
-	fs.IntVar(&f.secureBoot, "secure-boot", 0, "the firmware's variable SecureBoot, 0 or 1, or -1 if it has none (tdx)")
+	fs.IntVar(&f.secureBoot, "secure-boot", 0, "the firmware's variable SecureBoot, 0 or 1, or -1 if it has none (tdx; vtpm from a disk: 1 if it is on)")
 	fs.BoolVar(&f.patched, "patched-kernel", false, "for --direct: the kernel's setup header is filled in, as by QEMU before 9.2 or for OVMF before 2025")
 }
 
@@ -60,6 +60,9 @@ func (f *launchFlags) launch() (release.Launch, error) {
 		l.Boot, l.PatchedKernel = predict.BootDirect, f.patched && f.platform != attest.PlatformSNP
 	}
 	if f.platform == attest.PlatformVTPM {
+		if f.secureBoot == 1 && !f.direct {
+			l.Boot = predict.BootUKISecure
+		}
 		return l, nil // what the firmware measures of itself is not predicted
 	}
 	if f.firmware == "" {

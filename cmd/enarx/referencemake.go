@@ -57,7 +57,7 @@ func (f *referenceMakeFlags) launches() ([]release.Launch, error) {
 	for _, p := range f.platforms {
 		switch p {
 		case attest.PlatformVTPM:
-			out = append(out, release.VTPM())
+			out = append(out, release.VTPM(), release.VTPMSecureBoot())
 		case attest.PlatformSNP:
 			if f.firmware == "" {
 				return nil, failf(exitUsage, "name one with kernel hashes, such as Debian's OVMF.amdsev.fd, with --firmware FILE", "the firmware is missing, which snp measures")

@@ -42,6 +42,9 @@ type Machine struct {
 	// Variables beside it, both for the block layer; on snp and tdx the whole
 	// image, a path. Empty on vm.
 	Firmware, Variables string
+	// SMM gives the machine a system management mode, and write access to the
+	// flash to code in it alone. vtpm only, see [Firmware].
+	SMM bool
 
 	// Sallyport, Words, Monitor and TPM are connected sockets that QEMU
 	// inherits, as descriptor numbers. TPM is for vtpm only: swtpm's control
@@ -129,13 +132,20 @@ func (m Machine) machine() string {
 	s := "q35,sata=off,usb=off,smbus=off,i8042=off,vmport=off"
 	switch m.Platform {
 	case attest.PlatformVTPM:
-		s += ",smm=off,pflash0=code,pflash1=variables"
+		s += ",smm=" + onOff(m.SMM) + ",pflash0=code,pflash1=variables"
 	case attest.PlatformSNP:
 		s += ",confidential-guest-support=tee,memory-backend=memory"
 	case attest.PlatformTDX:
 		s += ",kernel-irqchip=split,confidential-guest-support=tee,memory-backend=memory"
 	}
 	return s
+}
+
+func onOff(on bool) string {
+	if on {
+		return "on"
+	}
+	return "off"
 }
 
 func (m Machine) accel() string {
@@ -185,6 +195,9 @@ func (m Machine) boot() []string {
 		args = append(args,
 			"-blockdev", "driver=file,node-name=code,filename="+m.Firmware+",read-only=on,locking=off",
 			"-blockdev", "driver=file,node-name=variables,filename="+m.Variables+",locking=off")
+		if m.SMM {
+			args = append(args, "-global", "driver=cfi.pflash01,property=secure,value=on")
+		}
 	case attest.PlatformSNP, attest.PlatformTDX:
 		args = append(args, "-bios", m.Firmware)
 	}

@@ -19,15 +19,20 @@ type Firmware struct {
 	// Variables is the empty store that goes with Code on vtpm. Each Keep has
 	// a copy that ends with it.
 	Variables string
+	// SMM says that Code keeps Variables behind system management mode, as
+	// OVMF with Secure Boot does (Debian: OVMF_CODE_4M.secboot.fd): it does not
+	// start on a machine without. Secure Boot is on if Variables holds keys;
+	// it then starts an image only if its disk was signed under one of them.
+	SMM bool
 }
 
 // firmwares are where distributions put what a platform needs.
 var firmwares = map[string][]Firmware{
 	attest.PlatformVTPM: {
-		{"/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"},
-		{"/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"},
-		{"/usr/share/edk2/ovmf/OVMF_CODE.fd", "/usr/share/edk2/ovmf/OVMF_VARS.fd"},
-		{"/usr/share/edk2/x64/OVMF_CODE.4m.fd", "/usr/share/edk2/x64/OVMF_VARS.4m.fd"},
+		{Code: "/usr/share/OVMF/OVMF_CODE_4M.fd", Variables: "/usr/share/OVMF/OVMF_VARS_4M.fd"},
+		{Code: "/usr/share/OVMF/OVMF_CODE.fd", Variables: "/usr/share/OVMF/OVMF_VARS.fd"},
+		{Code: "/usr/share/edk2/ovmf/OVMF_CODE.fd", Variables: "/usr/share/edk2/ovmf/OVMF_VARS.fd"},
+		{Code: "/usr/share/edk2/x64/OVMF_CODE.4m.fd", Variables: "/usr/share/edk2/x64/OVMF_VARS.4m.fd"},
 	},
 	// Kernel hashes need firmware that was built for them.
 	attest.PlatformSNP: {{Code: "/usr/share/ovmf/OVMF.amdsev.fd"}, {Code: "/usr/share/edk2/ovmf/OVMF.amdsev.fd"}},

@@ -281,7 +281,7 @@ func (s *start) startQEMU() error {
 			return err
 		}
 		defer variables.Close()
-		m.Firmware, m.Variables = set(s.boot.firmware), set(variables)
+		m.Firmware, m.Variables, m.SMM = set(s.boot.firmware), set(variables), s.l.o.Firmware.SMM
 	case attest.PlatformSNP:
 		m.CBitPos, m.ReducedPhysBits = encryptionBits()
 		m.Firmware = path(s.boot.firmware)

@@ -28,6 +28,10 @@ type Boot string
 const (
 	// BootUKI is the UKI as UEFI application, from a disk.
 	BootUKI Boot = "uki"
+	// BootUKISecure is BootUKI with Secure Boot on. The stub then answers for
+	// the kernel, which is in the signed UKI, and has the firmware skip its
+	// check of it. That check is what measures into PCR 4. vtpm only.
+	BootUKISecure Boot = "uki-secure-boot"
 	// BootDirect is QEMU's -kernel, -initrd and -append, read by the firmware
 	// over fw_cfg.
 	BootDirect Boot = "direct"

@@ -40,12 +40,12 @@ func TPM(img Image, p Params) (*Prediction, error) {
 	pcrs := map[int][]Event{}
 	var err error
 	switch p.Boot {
-	case BootUKI:
-		err = tpmUKI(img, pcrs)
+	case BootUKI, BootUKISecure:
+		err = tpmUKI(img, p.Boot, pcrs)
 	case BootDirect:
 		err = tpmDirect(img, p, pcrs)
 	default:
-		err = fmt.Errorf("way of booting %.20q, expected %s or %s", p.Boot, BootUKI, BootDirect)
+		err = fmt.Errorf("way of booting %.20q, expected %s, %s or %s", p.Boot, BootUKI, BootUKISecure, BootDirect)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("vtpm: %w", err)
@@ -93,7 +93,7 @@ func option() []Event {
 }
 
 // tpmUKI is the boot of a UKI from a disk's EFI system partition.
-func tpmUKI(img Image, pcrs map[int][]Event) error {
+func tpmUKI(img Image, boot Boot, pcrs map[int][]Event) error {
 	u, err := parseUKI(img.UKI)
 	if err != nil {
 		return err
@@ -106,7 +106,10 @@ func tpmUKI(img Image, pcrs map[int][]Event) error {
 	if err != nil {
 		return err
 	}
-	pcrs[4] = append(option(), stub, kernel)
+	pcrs[4] = append(option(), stub)
+	if boot != BootUKISecure {
+		pcrs[4] = append(pcrs[4], kernel)
+	}
 	if pcrs[11], err = u.sectionEvents(event256); err != nil {
 		return err
 	}

@@ -38,6 +38,12 @@ func VTPM() Launch {
 	return Launch{Platform: attest.PlatformVTPM, Params: predict.Params{VCPUs: 1, Boot: predict.BootUKI}}
 }
 
+// VTPMSecureBoot is VTPM on a machine whose Secure Boot is on. Whether it is
+// stands in PCR 7, which is for a verifier to judge.
+func VTPMSecureBoot() Launch {
+	return Launch{Platform: attest.PlatformVTPM, Params: predict.Params{VCPUs: 1, Boot: predict.BootUKISecure}}
+}
+
 // SNP is the launch of platform snp: the files of the image over fw_cfg, with
 // the given firmware.
 func SNP(vcpus int, cpu string, firmware []byte) Launch {
@@ -55,7 +61,7 @@ func Files(img *image.Image, l Launch) (predict.Image, error) {
 		*to = b
 		return nil
 	}
-	if l.Platform != attest.PlatformSNP && l.Boot == predict.BootUKI {
+	if l.Platform != attest.PlatformSNP && l.Boot != predict.BootDirect {
 		return out, read(image.FileUKI, &out.UKI)
 	}
 	if err := read(image.FileKernel, &out.Kernel); err != nil {
@@ -111,7 +117,7 @@ func Entry(img *image.Image, l Launch, from, to time.Time) (measure.Entry, error
 	if e.SourceCommit == "" {
 		e.SourceCommit = "unknown"
 	}
-	if l.Platform != attest.PlatformVTPM || l.Boot != predict.BootUKI {
+	if l.Platform != attest.PlatformVTPM || l.Boot == predict.BootDirect {
 		e.Launch.VCPUs, e.Launch.MemoryMiB, e.Launch.CPU = l.VCPUs, l.MemoryMiB, l.CPU
 	}
 	if len(l.Firmware) != 0 {

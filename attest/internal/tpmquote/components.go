@@ -136,9 +136,10 @@ func pcrOf(name string) (uint32, bool) {
 	return uint32(n), ok && err == nil && n < attest.TPMPCRs
 }
 
-// closest is the reference value with the most components that were measured.
+// closest is the reference value with the most components that were measured;
+// of those that agree in as many, the one with the fewest that were not.
 func (v *verification) closest(refs []attest.ReferenceValue) (best attest.ReferenceValue, ok bool) {
-	most := -1
+	most, least := -1, 0
 	for _, ref := range refs {
 		n, all := 0, v.compare(ref)
 		for _, c := range all {
@@ -146,8 +147,8 @@ func (v *verification) closest(refs []attest.ReferenceValue) (best attest.Refere
 				n++
 			}
 		}
-		if len(all) != 0 && n > most {
-			best, most, ok = ref, n, true
+		if len(all) != 0 && (n > most || n == most && len(all)-n < least) {
+			best, most, least, ok = ref, n, len(all)-n, true
 		}
 	}
 	return best, ok
