@@ -20,6 +20,7 @@ type configWire struct {
 	Env          map[string]string `cbor:"env,omitempty"`
 	Files        []fileWire        `cbor:"files,omitempty"`
 	Memory       uint64            `cbor:"memory,omitempty"`
+	Scratch      []scratchWire     `cbor:"scratch,omitempty"`
 	Steward      string            `cbor:"steward,omitempty"`
 	TimeoutMS    uint64            `cbor:"timeout_ms,omitempty"`
 }
@@ -31,6 +32,12 @@ type fileWire struct {
 	Name string `cbor:"name,omitempty"`
 	Port uint16 `cbor:"port,omitempty"`
 	Prot Prot   `cbor:"prot,omitempty"`
+}
+
+type scratchWire struct {
+	Bytes uint64 `cbor:"bytes,omitempty"`
+	Files uint64 `cbor:"files,omitempty"`
+	Path  string `cbor:"path,omitempty"`
 }
 
 type secretWire struct {
@@ -65,6 +72,9 @@ func encodeConfig(c Config) ([]byte, error) {
 	for _, f := range c.Files {
 		w.Files = append(w.Files, fileWire{f.Addr, f.Host, f.Kind, f.Name, f.Port, f.Prot})
 	}
+	for _, s := range c.Scratch {
+		w.Scratch = append(w.Scratch, scratchWire{s.Bytes, s.Files, s.Path})
+	}
 	return detcbor.Marshal(w)
 }
 
@@ -80,6 +90,9 @@ func decodeConfig(b []byte) (Config, error) {
 	}
 	for _, f := range w.Files {
 		c.Files = append(c.Files, File{Kind: f.Kind, Name: f.Name, Prot: f.Prot, Host: f.Host, Addr: f.Addr, Port: f.Port})
+	}
+	for _, s := range w.Scratch {
+		c.Scratch = append(c.Scratch, Scratch{Path: s.Path, Bytes: s.Bytes, Files: s.Files})
 	}
 	return c, nil
 }

@@ -54,6 +54,7 @@ func (c Config) Clone() Config {
 	c.Args = slices.Clone(c.Args)
 	c.Files = slices.Clone(c.Files)
 	c.Secrets = slices.Clone(c.Secrets)
+	c.Scratch = slices.Clone(c.Scratch)
 	if c.Env != nil {
 		env := make(map[string]string, len(c.Env))
 		for k, v := range c.Env {

@@ -59,6 +59,12 @@ const (
 	MaxSecrets = 128
 	// MaxSecretNameLen bounds the name of a secret, in bytes.
 	MaxSecretNameLen = 64
+	// MaxScratch bounds the scratch directories, MaxScratchBytes what all of
+	// them may hold together, and MaxScratchFiles the files of all: each takes
+	// some hundred bytes beside its content.
+	MaxScratch      = 16
+	MaxScratchBytes = 4 << 30
+	MaxScratchFiles = 1 << 20
 	// MaxStewardLen bounds the kept Steward address, in bytes.
 	MaxStewardLen = 2048
 

@@ -64,7 +64,7 @@ func (p Package) sections() ([]section, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkSecretPaths(p.Config.Secrets, files); err != nil {
+	if err := checkPlaces(p.Config, files); err != nil {
 		return nil, fmt.Errorf("workload: packing: %w", err)
 	}
 	if len(files) > 0 {

@@ -167,7 +167,7 @@ func (u *Bundle) readFiles() error {
 		if sd != nil {
 			return sd.fail(ClassFiles, fmt.Errorf("there is no file-index that says what it is"))
 		}
-		return u.checkSecrets()
+		return u.checkPlaces()
 	}
 	index, err := decodeIndex(si.parts[0])
 	if err != nil {
@@ -180,16 +180,12 @@ func (u *Bundle) readFiles() error {
 	if u.files, err = cutFiles(index, data); err != nil {
 		return si.fail(ClassFiles, err)
 	}
-	return u.checkSecrets()
+	return u.checkPlaces()
 }
 
-func (u *Bundle) checkSecrets() error {
-	s := u.find(SectionSecrets)
-	if s == nil {
-		return nil
-	}
-	if err := checkSecretPaths(u.config.Secrets, u.files); err != nil {
-		return s.fail(ClassFiles, err)
+func (u *Bundle) checkPlaces() error {
+	if err := checkPlaces(u.config, u.files); err != nil {
+		return u.find(SectionConfig).fail(ClassFiles, err)
 	}
 	return nil
 }

@@ -81,6 +81,52 @@ func cutFiles(index []indexWire, data []byte) ([]BundleFile, error) {
 	return files, nil
 }
 
+// DeviceDir is the directory of devices, which every workload finds whose
+// bundle has nothing at that path.
+const DeviceDir = "/dev"
+
+// above says that the clean path p is dir itself or lies below it.
+func above(dir, p string) bool {
+	return p == dir || strings.HasPrefix(p, dir) && (dir == "/" || p[len(dir)] == '/')
+}
+
+// HasDevices says that the workload finds the directory of devices: neither
+// the bundle's files nor its secrets have anything there.
+func (u *Bundle) HasDevices() bool {
+	for _, f := range u.files {
+		if above(DeviceDir, f.Path) {
+			return false
+		}
+	}
+	for _, s := range u.config.Secrets {
+		if s.Path != "" && above(DeviceDir, s.Path) {
+			return false
+		}
+	}
+	return true
+}
+
+// checkPlaces sees to it that nothing of a workload hides something else of
+// it: no secret a file or another secret, no scratch directory either.
+func checkPlaces(c Config, files []BundleFile) error {
+	if err := checkSecretPaths(c.Secrets, files); err != nil {
+		return err
+	}
+	for _, s := range c.Scratch {
+		for _, f := range files {
+			if !f.Dir && (above(s.Path, f.Path) || above(f.Path, s.Path)) {
+				return fmt.Errorf("scratch directory %s and file %s of the bundle are in each other's way; choose another path", s.Path, f.Path)
+			}
+		}
+		for _, x := range c.Secrets {
+			if x.Path != "" && (above(s.Path, x.Path) || above(x.Path, s.Path)) {
+				return fmt.Errorf("scratch directory %s and secret %q at %s are in each other's way; choose another path", s.Path, x.Name, x.Path)
+			}
+		}
+	}
+	return nil
+}
+
 // checkSecretPaths sees to it that no secret hides a file of the bundle or
 // another secret, and that none lies below a file.
 func checkSecretPaths(secrets []Secret, files []BundleFile) error {

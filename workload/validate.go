@@ -60,6 +60,7 @@ func (c Config) Validate() error {
 	}
 	k.steward(c.Steward)
 	k.secrets(c)
+	k.scratch(c.Scratch)
 	k.limits(c.Limits)
 	if len(k.errs) == 0 {
 		return nil
@@ -303,6 +304,37 @@ func (k *checker) limits(l Limits) {
 	}
 	if t := l.TimeoutMS; t > MaxTimeoutMS {
 		k.bad([]string{"limits", "timeout"}, "%d ms; at most %d (100 years) are allowed", t, uint64(MaxTimeoutMS))
+	}
+}
+
+// scratch checks the directories that can be written. They are in no order but
+// the one they were written in, which is the order of their descriptors.
+func (k *checker) scratch(all []Scratch) {
+	if len(all) > MaxScratch {
+		k.bad([]string{"scratch"}, "%d directories, at most %d are allowed", len(all), MaxScratch)
+		return
+	}
+	bytes, files := uint64(0), uint64(0)
+	for i, s := range all {
+		at := []string{"scratch", strconv.Itoa(i)}
+		sub := func(key string) []string { return append(slices.Clone(at), key) }
+		if why := checkPath(s.Path); why != "" {
+			k.bad(sub("guest"), "%s", why)
+		} else if above(DeviceDir, s.Path) {
+			k.bad(sub("guest"), "%q is where the devices are; choose another path", clip(s.Path))
+		}
+		for _, t := range all[:i] {
+			if above(t.Path, s.Path) || above(s.Path, t.Path) {
+				k.bad(sub("guest"), "%q and %q lie in one another; expected directories apart", clip(t.Path), clip(s.Path))
+			}
+		}
+		if s.Bytes == 0 || s.Bytes > MaxScratchBytes-min(bytes, MaxScratchBytes) {
+			k.bad(sub("size"), "%d bytes; expected 1 byte at least and %d (4 GiB) at most in all scratch directories together", s.Bytes, uint64(MaxScratchBytes))
+		}
+		if s.Files == 0 || s.Files > MaxScratchFiles-min(files, MaxScratchFiles) {
+			k.bad(sub("files"), "%d files; expected 1 at least and %d at most in all scratch directories together", s.Files, MaxScratchFiles)
+		}
+		bytes, files = bytes+min(s.Bytes, MaxScratchBytes), files+min(s.Files, MaxScratchFiles)
 	}
 }
 

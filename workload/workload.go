@@ -44,8 +44,18 @@ type Config struct {
 	// Secrets are the declared secrets: their names and how the workload
 	// sees them. Values are never in a bundle.
 	Secrets []Secret
+	// Scratch are the directories that the workload can write.
+	Scratch []Scratch
 	// Limits of the run.
 	Limits Limits
+}
+
+// Scratch is a directory in memory: empty when the workload starts, gone when
+// it ends, seen by nobody else.
+type Scratch struct {
+	Path  string // absolute, as the guest sees it
+	Bytes uint64 // that all files may hold together
+	Files uint64 // files, directories and links that there may be
 }
 
 // File is one pre-opened descriptor.

@@ -197,6 +197,9 @@ func memoryClass(w *packed) uint64 {
 		plenty  = 512 << 20 // the agent's default
 	)
 	need := runtime + w.Config.Limits.MemoryBytes + 4*uint64(len(w.Bundle))
+	for _, s := range w.Config.Scratch {
+		need += 2 * s.Bytes // a file that grows is there twice for a moment
+	}
 	if need <= plenty {
 		return 0
 	}

@@ -128,6 +128,7 @@ type bundleInfo struct {
 	Secrets      []secretInfo   `json:"secrets"`
 	MemoryBytes  uint64         `json:"memory_bytes"` // 0: the default
 	TimeoutMS    uint64         `json:"timeout_ms"`   // 0: none
+	Scratch      []scratchInfo  `json:"scratch"`
 	Steward      string         `json:"steward,omitempty"`
 	Files        []bundleFile   `json:"files"`
 	Sections     []bundleRegion `json:"sections"`
@@ -152,6 +153,12 @@ type secretInfo struct {
 	Name string `json:"name"`
 	Env  string `json:"env,omitempty"`
 	Path string `json:"path,omitempty"`
+}
+
+type scratchInfo struct {
+	Path  string `json:"path"`
+	Bytes uint64 `json:"bytes"`
+	Files uint64 `json:"files"`
 }
 
 type bundleFile struct {
@@ -189,7 +196,7 @@ func describeBundle(u *workload.Bundle, size int) bundleInfo {
 	info := bundleInfo{
 		Digest: u.Digest().String(), Size: size, Confidential: c.Confidential, Steward: c.Steward,
 		MemoryBytes: c.Limits.MemoryBytes, TimeoutMS: c.Limits.TimeoutMS,
-		Args: append([]string{}, c.Args...), Env: []envInfo{}, Descriptors: []fdInfo{}, Secrets: []secretInfo{}, Files: []bundleFile{},
+		Args: append([]string{}, c.Args...), Env: []envInfo{}, Descriptors: []fdInfo{}, Secrets: []secretInfo{}, Files: []bundleFile{}, Scratch: []scratchInfo{},
 	}
 	for _, k := range sortedKeys(c.Env) {
 		info.Env = append(info.Env, envInfo{k, c.Env[k]})
@@ -199,6 +206,9 @@ func describeBundle(u *workload.Bundle, size int) bundleInfo {
 	}
 	for _, s := range c.Secrets {
 		info.Secrets = append(info.Secrets, secretInfo(s))
+	}
+	for _, s := range c.Scratch {
+		info.Scratch = append(info.Scratch, scratchInfo(s))
 	}
 	for _, f := range u.Files() {
 		info.Files = append(info.Files, bundleFile{f.Path, f.Dir, len(f.Data)})

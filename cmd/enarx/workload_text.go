@@ -45,6 +45,9 @@ func (b *bundleInfo) text() string {
 		}
 		row("secret", "%s as %s", x.Name, where)
 	}
+	for _, x := range b.Scratch {
+		row("scratch", "%s  at most %s in %d files", x.Path, formatBytes(x.Bytes), x.Files)
+	}
 	if b.MemoryBytes != 0 {
 		row("memory", "at most %s", formatBytes(b.MemoryBytes))
 	}

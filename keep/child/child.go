@@ -267,8 +267,7 @@ func environment(cfg workload.Config, secrets map[string][]byte) []string {
 }
 
 // preopens are the bundle's files with the secrets that are files, as the root
-// directory, and lent directories. A workload with none of them gets no
-// directory at all.
+// directory, lent directories, and what places adds.
 func preopens(b *workload.Bundle, cfg workload.Config, secrets map[string][]byte, job *Job) ([]wasi.Preopen, error) {
 	var files []wasi.BundleFile
 	for _, f := range b.Files() {
@@ -298,7 +297,11 @@ func preopens(b *workload.Bundle, cfg workload.Config, secrets map[string][]byte
 		}
 		pre = append(pre, wasi.Preopen{Path: d.Guest, FS: fs})
 	}
-	return pre, nil
+	more, err := places(b, cfg, pre)
+	if err != nil {
+		return nil, err
+	}
+	return append(pre, more...), nil
 }
 
 // withParents adds f and those of its parent directories that are missing.

@@ -65,6 +65,7 @@ const (
 	kindStdio
 	kindSocket
 	kindListener
+	kindNode // a device
 	kindFile
 	kindDir
 )

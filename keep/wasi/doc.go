@@ -35,8 +35,9 @@
 // # Files
 //
 // [NewBundleFS] is a read-only tree over the bytes it was given,
-// [NewScratchFS] a bounded tree in memory that can be written, and
-// [NewDirFS] a directory of the host for local runs. All three share one path
+// [NewScratchFS] a bounded tree in memory that can be written, [NewDeviceFS]
+// the tree that programs know as /dev, and [NewDirFS] a directory of the host
+// for local runs. All of them share one path
 // walk, done here and never by the kernel: every component is looked up alone
 // and without following links, so that neither "..", nor a symbolic link, nor
 // a rename at the wrong moment leads out of a directory. A path that would

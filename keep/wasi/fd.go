@@ -94,7 +94,7 @@ func (s *System) flush(fd uint64, need rights, dataOnly bool) errno {
 // only if it is a terminal: C libraries take the type for one.
 func (e *entry) typ() fileType {
 	switch e.kind {
-	case kindNull:
+	case kindNull, kindNode:
 		return typeCharacter
 	case kindSocket, kindListener:
 		return typeSocket

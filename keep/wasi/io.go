@@ -59,7 +59,7 @@ func fdRead(s *System, mem engine.Memory, st []uint64) errno {
 	n := 0
 	switch e.kind {
 	case kindNull:
-	case kindStdio, kindSocket:
+	case kindStdio, kindSocket, kindNode:
 		n, rc = s.readStream(e, bufs)
 	case kindFile:
 		n, rc = readFile(e.file, bufs, e.offset)
@@ -92,7 +92,7 @@ func fdWrite(s *System, mem engine.Memory, st []uint64) errno {
 		for _, b := range bufs {
 			n += len(b)
 		}
-	case kindStdio, kindSocket:
+	case kindStdio, kindSocket, kindNode:
 		n, rc = s.writeStream(e, bufs)
 	case kindFile:
 		if e.flags&flagAppend != 0 {
@@ -291,9 +291,8 @@ func fdSeek(s *System, mem engine.Memory, st []uint64) errno {
 	if rc != errnoSuccess {
 		return rc
 	}
-	if e.kind == kindNull {
-		put64(result, 0)
-		return errnoSuccess
+	if e.kind == kindNull || e.kind == kindNode {
+		return seekNode(result, whence)
 	}
 	base := uint64(0)
 	switch whence {

@@ -46,6 +46,9 @@ const (
 	// maxCount and maxArgBytes bound what a Limits can be set to.
 	maxCount    = 1 << 16
 	maxArgBytes = 1 << 28
+	// maxLoaded is the most that a file may hold whose content is made when
+	// it is opened: some times what a chain of certificates takes.
+	maxLoaded = 64 << 10
 	// firstDir is the lowest number of a pre-opened directory.
 	firstDir = 3
 )

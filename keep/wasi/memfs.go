@@ -32,6 +32,9 @@ type memFS struct {
 	bytes  uint64 // held by all files
 	nodes  int
 	inodes uint64
+	// devices says that the tree has nodes to write to, though nothing in
+	// it can be changed.
+	devices bool
 }
 
 // devices numbers the trees of this process, so that a guest can tell them
@@ -120,7 +123,7 @@ func (t *memFS) addFile(f *BundleFile) error {
 }
 
 func (t *memFS) root() dir        { return memDir{t.top} }
-func (t *memFS) readOnly() bool   { return !t.writes }
+func (t *memFS) readOnly() bool   { return !t.writes && !t.devices }
 func (t *memFS) setClock(c Clock) { t.clock = c }
 func (t *memFS) Close() error     { t.top = t.node(typeDirectory); t.bytes, t.nodes = 0, 0; return nil }
 
@@ -136,6 +139,7 @@ type memNode struct {
 	entries          map[string]*memNode // directory
 	parent           *memNode            // directory
 	target           string              // link
+	node             *Node               // of a tree of devices
 	atim, mtim, ctim uint64
 }
 
@@ -224,6 +228,9 @@ func (d memDir) get(name string) (*memNode, errno) {
 
 func (d memDir) lookup(name string) (fileStat, errno) {
 	n, rc := d.get(name)
+	if rc == errnoSuccess {
+		n, rc = n.load()
+	}
 	if rc != errnoSuccess {
 		return fileStat{}, rc
 	}
@@ -260,6 +267,9 @@ func (d memDir) openFile(name string, how openHow) (file, errno) {
 		return nil, errnoLoop
 	case (how.write || how.trunc) && !d.n.fs.writes:
 		return nil, errnoROFS
+	}
+	if n, rc = n.load(); rc != errnoSuccess {
+		return nil, rc
 	}
 	if how.trunc {
 		n.resize(0)
@@ -450,62 +460,4 @@ func (d memDir) list(limit int) ([]dirEntry, errno) {
 	// The same bundle shows the same order in every run.
 	sort.Slice(list, func(i, j int) bool { return list[i].name < list[j].name })
 	return list, errnoSuccess
-}
-
-// memFile is an open file.
-type memFile struct{ n *memNode }
-
-func (f *memFile) readAt(p []byte, off uint64) (int, errno) {
-	if off >= uint64(len(f.n.data)) {
-		return 0, errnoSuccess
-	}
-	return copy(p, f.n.data[off:]), errnoSuccess
-}
-
-func (f *memFile) writeAt(p []byte, off uint64) (int, errno) {
-	if !f.n.fs.writes {
-		return 0, errnoROFS
-	}
-	if len(p) == 0 {
-		return 0, errnoSuccess
-	}
-	end := off + uint64(len(p))
-	if end < off {
-		return 0, errnoFBig
-	}
-	if end > uint64(len(f.n.data)) {
-		if rc := f.n.resize(end); rc != errnoSuccess {
-			return 0, rc
-		}
-	}
-	f.n.touch()
-	return copy(f.n.data[off:], p), errnoSuccess
-}
-
-func (f *memFile) stat() (fileStat, errno) { return f.n.stat(), errnoSuccess }
-
-func (f *memFile) setSize(n uint64) errno {
-	if !f.n.fs.writes {
-		return errnoROFS
-	}
-	rc := f.n.resize(n)
-	if rc == errnoSuccess {
-		f.n.touch()
-	}
-	return rc
-}
-
-func (f *memFile) allocate(off, n uint64) errno {
-	if off+n <= uint64(len(f.n.data)) {
-		return errnoSuccess
-	}
-	return f.setSize(off + n)
-}
-
-func (f *memFile) sync(bool) errno            { return errnoSuccess }
-func (f *memFile) setTimes(t fileTimes) errno { return f.n.set(t) }
-
-func (f *memFile) close() {
-	f.n.open--
-	f.n.release()
 }

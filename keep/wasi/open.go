@@ -70,6 +70,11 @@ func (o *opening) open(at *entry, path string) (*entry, errno) {
 	if o.oflags&oflagDirectory != 0 || p.mustDir || p.name == "." {
 		return o.openDir(at, &p)
 	}
+	if d, ok := p.dir.(nodeDir); ok {
+		if e, rc, isNode := d.openNode(p.name, o, o.base&at.inheriting); isNode {
+			return e, rc
+		}
+	}
 	how := openHow{
 		read:   o.base&at.inheriting&rightFDRead != 0,
 		write:  o.base&rightFDWrite != 0 && at.inheriting&rightFDWrite != 0,

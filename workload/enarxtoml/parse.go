@@ -54,11 +54,12 @@ func Default() *Doc {
 
 // The keys of Enarx.toml. docs/enarx-toml.md says what they mean.
 var (
-	topKeys    = []string{"args", "ca", "confidential", "env", "files", "limits", "mounts", "secrets", "steward"}
-	mountKeys  = []string{"guest", "source"}
-	secretKeys = []string{"env", "path"}
-	limitKeys  = []string{"memory", "timeout"}
-	fileKeys   = map[workload.Kind][]string{
+	topKeys     = []string{"args", "ca", "confidential", "env", "files", "limits", "mounts", "scratch", "secrets", "steward"}
+	mountKeys   = []string{"guest", "source"}
+	scratchKeys = []string{"guest", "size", "files"}
+	secretKeys  = []string{"env", "path"}
+	limitKeys   = []string{"memory", "timeout"}
+	fileKeys    = map[workload.Kind][]string{
 		workload.KindNull:    {"kind", "name"},
 		workload.KindStdin:   {"kind", "name"},
 		workload.KindStdout:  {"kind", "name"},
@@ -113,6 +114,7 @@ func (d *Doc) read(t table) {
 		c.Files = append(c.Files, d.file(f))
 	}
 	d.readMounts(t)
+	d.readScratch(t)
 	d.readSecrets(t)
 	d.readLimits(t)
 	if ca, ok := t.str("ca"); ok {
@@ -303,17 +305,6 @@ func (d *Doc) readLimits(t table) {
 		return
 	}
 	l.keys(" in limits", limitKeys...)
-	amount := func(key string, parse func(string) (uint64, error)) uint64 {
-		s, ok := l.str(key)
-		if !ok {
-			return 0
-		}
-		n, err := parse(s)
-		if err != nil {
-			l.r.bad(l.at(key), "%s: %s", key, err)
-		}
-		return n
-	}
-	d.config.Limits.MemoryBytes = amount("memory", ParseSize)
-	d.config.Limits.TimeoutMS = amount("timeout", ParseTimeout)
+	d.config.Limits.MemoryBytes = l.amount("memory", ParseSize)
+	d.config.Limits.TimeoutMS = l.amount("timeout", ParseTimeout)
 }

@@ -103,6 +103,13 @@ source = "data/"
 [[mounts]]
 guest = "/"
 source = "."
+[[scratch]]
+guest = "/tmp"
+size = "1MiB"
+[[scratch]]
+guest = "/var/tmp"
+size = "2B"
+files = 7
 [secrets.token]
 env = "TOKEN"
 [secrets]
@@ -115,6 +122,7 @@ timeout = "1m30s"
 		Confidential: true,
 		Files:        []workload.File{{Kind: "stdout", Name: "stdout"}},
 		Secrets:      []workload.Secret{{Name: "key", Path: "/run/key"}, {Name: "token", Env: "TOKEN"}},
+		Scratch:      []workload.Scratch{{Path: "/tmp", Bytes: 1 << 20, Files: 4096}, {Path: "/var/tmp", Bytes: 2, Files: 7}},
 		Limits:       workload.Limits{MemoryBytes: 64 << 20, TimeoutMS: 90000},
 	}
 	if c := d.Config(); !reflect.DeepEqual(c, want) {
@@ -202,6 +210,14 @@ func TestErrors(t *testing.T) {
 		{"mounts map", "[mounts]\n'/x'='x'", "1:2: mounts is a table, expected a list of tables"},
 		{"many mounts", strings.Repeat("[[mounts]]\nguest='/x'\nsource='x'\n", MaxMounts+1), "257 mounts, at most 256"},
 		{"ca", "ca = '/etc/ssl/certs/ca-certificates.crt'", "1:6: ca = \"/etc/ssl"},
+		{"scratch", "[[scratch]]\nguest='/x'", "1:3: a scratch directory without size"},
+		{"scratch key", "[[scratch]]\nguest='/x'\nbytes='1MiB'", "3:1: unknown key \"bytes\" in scratch; expected one of guest, size, files"},
+		{"scratch size", "[[scratch]]\nguest='/x'\nsize=1", "3:6: size is the number 1, expected a string in quotes"},
+		{"scratch unit", "[[scratch]]\nguest='/x'\nsize='1GB'", "3:6: size: \"1GB\" is not an amount of memory"},
+		{"scratch files", "[[scratch]]\nguest='/x'\nsize='1B'\nfiles=0", "4:7: files is 0, expected 1 at least"},
+		{"scratch many files", "[[scratch]]\nguest='/x'\nsize='1B'\nfiles=1048577", "4:7: scratch.0.files: 1048577 files"},
+		{"scratch guest", "[[scratch]]\nguest='x'\nsize='1B'", "2:7: scratch.0.guest: \"x\" is not absolute"},
+		{"scratch on devices", "[[scratch]]\nguest='/dev'\nsize='1B'", "2:7: scratch.0.guest: \"/dev\" is where the devices are"},
 		{"secret", "[secrets.a]", "1:10: secrets.a: expected exactly one of env and path"},
 		{"secret value", "[secrets.a]\nvalue='x'\nenv='A'", "2:1: unknown key \"value\" for a secret (its value never goes into this file); expected one of env, path"},
 		{"secret as text", "[secrets]\na='x'", "2:3: a is the string \"x\", expected a table, written [a]"},
@@ -296,7 +312,7 @@ func TestTemplate(t *testing.T) {
 	full := mustParse(t, all)
 	c := full.Config()
 	if !c.Confidential || len(c.Args) == 0 || len(c.Env) == 0 || len(c.Files) != 5 || len(c.Secrets) != 2 ||
-		c.Limits.MemoryBytes == 0 || c.Limits.TimeoutMS == 0 || full.CA() == "" || len(full.Mounts()) != 1 {
+		c.Limits.MemoryBytes == 0 || c.Limits.TimeoutMS == 0 || full.CA() == "" || len(full.Mounts()) != 1 || len(c.Scratch) != 1 {
 		t.Errorf("uncommented, the template means %+v", c)
 	}
 }
@@ -308,6 +324,7 @@ func TestReferenceIsComplete(t *testing.T) {
 		t.Fatal(err)
 	}
 	keys := append(append(append(append([]string(nil), topKeys...), mountKeys...), secretKeys...), limitKeys...)
+	keys = append(keys, scratchKeys...)
 	for _, k := range fileKeys {
 		keys = append(keys, k...)
 	}

@@ -116,6 +116,37 @@ func (t table) port(key string) (uint16, bool) {
 	return uint16(n), true
 }
 
+// amount reads a number with its unit.
+func (t table) amount(key string, parse func(string) (uint64, error)) uint64 {
+	s, ok := t.str(key)
+	if !ok {
+		return 0
+	}
+	n, err := parse(s)
+	if err != nil {
+		t.r.bad(t.at(key), "%s: %s", key, err)
+	}
+	return n
+}
+
+// count reads a whole number that is at least 1.
+func (t table) count(key string) (uint64, bool) {
+	v, ok := t.m[key]
+	if !ok {
+		return 0, false
+	}
+	n, ok := v.(int64)
+	if !ok {
+		t.wrong(t.at(key), v, "a number without quotes")
+		return 0, false
+	}
+	if n < 1 {
+		t.r.bad(t.at(key), "%s is %d, expected 1 at least", key, n)
+		return 0, false
+	}
+	return uint64(n), true
+}
+
 func (t table) stringList(key string) []string {
 	v, ok := t.m[key]
 	if !ok {
