@@ -42,12 +42,15 @@
 //   - signature: of the quote, by the attestation key, SHA-256 or better;
 //   - pcrs: the values are those that were quoted;
 //   - event-log: replayed, it gives the quoted registers; each that it does not
-//     is named, with the first event that is suspicious;
+//     is named, with the first event that is suspicious. Events whose digest is
+//     that of their data have these data. Types, and what other events say of
+//     themselves, are in no digest: nothing is concluded from them;
 //   - registers: those that neither firmware nor Keep use are untouched;
 //   - drivers: the firmware ran no driver beside its own (PCR 2), neither from a
 //     device's memory nor because a boot variable named one: it could have
 //     changed the image after that was measured;
-//   - secure-boot: on, if [Options] demand it;
+//   - secure-boot: on, if [Options] demand it: by the variable that the firmware
+//     has measured before the separator, whatever types the log gives to both;
 //   - measurement: [Measurement] is a reference value, and the image is no debug
 //     image (row debug). Where the reference value has components there are rows
 //     for kernel, initrd, command-line and uki, so that a measurement that is

@@ -205,7 +205,7 @@ func TestRefusesLies(t *testing.T) {
 		{name: "a driver in place of the separator", tpm: func(p *softtpm.TPM) {
 			p.PCRs[2] = [32]byte{}
 			p.Log = without(t, p.Log, 2)
-			p.Event(2, 4, []byte("driver"), make([]byte, 4))
+			p.Event(2, 4, []byte("driver"), []byte("driver"))
 		},
 			check: "drivers", reason: attest.ReasonMeasurement, words: "PCR 2"},
 		{name: "a late launch that leaves bytes of no text", tpm: func(p *softtpm.TPM) { p.PCRs[17][3] = 0xef }, check: "registers", reason: attest.ReasonMeasurement, words: "PCR 17"},

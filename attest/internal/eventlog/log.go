@@ -139,6 +139,9 @@ func Parse(b []byte) (*Log, error) {
 		if r.err != nil {
 			return nil, fmt.Errorf("event %d: %w", n, r.err)
 		}
+		if e.Type == noAction && bytes.HasPrefix(e.Data, []byte(specEvent)) {
+			return nil, fmt.Errorf("event %d: a second event Spec ID, from which others would read the log in another form", n)
+		}
 		l.Events = append(l.Events, e)
 	}
 	return l, nil
@@ -191,6 +194,9 @@ func (r *reader) digests(l *Log) []Digest {
 	}
 	return out
 }
+
+// specEvent is how the signatures of all Spec ID events begin.
+const specEvent = "Spec ID Event"
 
 // Signatures of Spec ID events: of PC clients, of EFI in TCG 1.2, and of
 // crypto-agile logs.

@@ -30,6 +30,7 @@ const (
 var (
 	oidSAN          = asn1.ObjectIdentifier{2, 5, 29, 17}
 	oidEKU          = asn1.ObjectIdentifier{2, 23, 133, 8, 1} // tcg-kp-EKCertificate
+	oidAKU          = asn1.ObjectIdentifier{2, 23, 133, 8, 3} // tcg-kp-AIKCertificate
 	oidManufacturer = asn1.ObjectIdentifier{2, 23, 133, 2, 1}
 	oidModel        = asn1.ObjectIdentifier{2, 23, 133, 2, 2}
 	oidVersion      = asn1.ObjectIdentifier{2, 23, 133, 2, 3}
@@ -130,18 +131,39 @@ func directoryName(der []byte) (pkix.RDNSequence, error) {
 	return rdns, nil
 }
 
-// checkLeaf holds c to the EK Credential Profile: it is no CA, and if it is to
-// be for an endorsement key it says so and is for encryption.
+// checkLeaf holds c to the EK Credential Profile: it is no CA, and it is for
+// what its key is used for here, to receive secrets or to sign quotes.
 func checkLeaf(c *x509.Certificate, endorsement bool) error {
-	switch {
-	case c.BasicConstraintsValid && c.IsCA:
+	if c.BasicConstraintsValid && c.IsCA {
 		return errors.New("the certificate is that of a certification authority, not of a TPM's key")
-	case !endorsement:
-		return nil
+	}
+	if endorsement {
+		return checkEndorsement(c)
+	}
+	return checkAttestation(c)
+}
+
+func checkEndorsement(c *x509.Certificate) error {
+	switch {
 	case !slices.ContainsFunc(c.UnknownExtKeyUsage, oidEKU.Equal):
 		return fmt.Errorf("the certificate is not for an endorsement key: extended key usage %v is missing", oidEKU)
 	case c.KeyUsage&(x509.KeyUsageKeyEncipherment|x509.KeyUsageKeyAgreement) == 0:
 		return errors.New("the certificate's key is not for encryption (key usage)")
+	}
+	return nil
+}
+
+// checkAttestation refuses what else issuers of TPMs' certificates may certify:
+// keys that only decrypt, and keys of servers. Google's certificates have no
+// extended usage, or that of endorsement keys for keys that sign.
+func checkAttestation(c *x509.Certificate) error {
+	switch {
+	case c.KeyUsage&x509.KeyUsageDigitalSignature == 0:
+		return errors.New("the certificate's key is not for signatures (key usage)")
+	case len(c.ExtKeyUsage)+len(c.UnknownExtKeyUsage) == 0:
+		return nil
+	case !slices.ContainsFunc(c.UnknownExtKeyUsage, func(id asn1.ObjectIdentifier) bool { return id.Equal(oidAKU) || id.Equal(oidEKU) }):
+		return fmt.Errorf("the certificate is not for a TPM's key: extended key usage %v is missing", oidAKU)
 	}
 	return nil
 }
@@ -154,6 +176,12 @@ func checkLeaf(c *x509.Certificate, endorsement bool) error {
 func Chain(leaf *x509.Certificate, roots, intermediates []*x509.Certificate, endorsement bool, at time.Time) ([]*x509.Certificate, error) {
 	if len(roots) == 0 {
 		return nil, fault.New(attest.ReasonRoot, "no root was named")
+	}
+	for _, r := range roots {
+		// Package x509 would end a chain at its beginning, if that is a root.
+		if !r.BasicConstraintsValid || !r.IsCA {
+			return nil, fault.New(attest.ReasonRoot, "%s was named as a root, and is no certification authority", name(r))
+		}
 	}
 	if err := checkLeaf(leaf, endorsement); err != nil {
 		return nil, fault.New(attest.ReasonKey, "%v", err)

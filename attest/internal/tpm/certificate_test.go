@@ -71,15 +71,16 @@ var certVectors = []struct {
 	padding      int
 	critical     bool // the subject alternative name is critical, the subject empty
 	device       string
+	neither      bool // for no key that is taken: decrypts, and does not say that it is an endorsement key's
 }{
-	{"gce-pca-ecc-sign.pem", "gcp_ek_ak_ca_intermediate_v3.crt", false, "2022-11-23", "2052-11-15", 0, false, ""},
-	{"gce-pca-rsa-sign.pem", "gcp_ek_ak_ca_intermediate_v3.crt", false, "2022-11-23", "2052-11-15", 0, false, ""},
-	{"gce-pca-ecc-enc.pem", "gcp_ek_ak_ca_intermediate_v3.crt", false, "2022-11-23", "2052-11-15", 0, false, ""},
-	{"gce-pca-rsa-enc.pem", "gcp_ek_ak_ca_intermediate_v3.crt", false, "2022-11-23", "2052-11-15", 0, false, ""},
-	{"gce-uca-ecc-sign.pem", "tpm_ek_intermediate_3.crt", false, "2022-10-07", "2052-09-29", 0, true, ""},
-	{"gce-uca-rsa-enc.pem", "tpm_ek_intermediate_3.crt", false, "2022-10-07", "2052-09-29", 0, true, ""},
-	{"st33-rsa-ek-padded.der", "stm-rsa-ek-intermediate-05.pem", true, "2018-07-11", "2028-07-11", 431, true, "STM ST33HTPHAHB4, version id:00490004"},
-	{"st33-ecc-ek.der", "stm-ecc-ek-intermediate-01.pem", true, "2018-07-26", "2028-07-26", 0, true, "STM ST33HTPHAHB4, version id:00490004"},
+	{"gce-pca-ecc-sign.pem", "gcp_ek_ak_ca_intermediate_v3.crt", false, "2022-11-23", "2052-11-15", 0, false, "", false},
+	{"gce-pca-rsa-sign.pem", "gcp_ek_ak_ca_intermediate_v3.crt", false, "2022-11-23", "2052-11-15", 0, false, "", false},
+	{"gce-pca-ecc-enc.pem", "gcp_ek_ak_ca_intermediate_v3.crt", false, "2022-11-23", "2052-11-15", 0, false, "", true},
+	{"gce-pca-rsa-enc.pem", "gcp_ek_ak_ca_intermediate_v3.crt", false, "2022-11-23", "2052-11-15", 0, false, "", true},
+	{"gce-uca-ecc-sign.pem", "tpm_ek_intermediate_3.crt", false, "2022-10-07", "2052-09-29", 0, true, "", false},
+	{"gce-uca-rsa-enc.pem", "tpm_ek_intermediate_3.crt", true, "2022-10-07", "2052-09-29", 0, true, "", false},
+	{"st33-rsa-ek-padded.der", "stm-rsa-ek-intermediate-05.pem", true, "2018-07-11", "2028-07-11", 431, true, "STM ST33HTPHAHB4, version id:00490004", false},
+	{"st33-ecc-ek.der", "stm-ecc-ek-intermediate-01.pem", true, "2018-07-26", "2028-07-26", 0, true, "STM ST33HTPHAHB4, version id:00490004", false},
 }
 
 func root(t testing.TB, name string) []*x509.Certificate {
@@ -112,6 +113,14 @@ func TestChainOfRealTPMs(t *testing.T) {
 			t.Errorf("%s: subject %q and %d critical extensions that package x509 does not read", x.name, c.Subject, len(c.UnhandledCriticalExtensions))
 		}
 		roots, at := root(t, x.issuer), day(x.from, 48)
+		if x.neither {
+			for _, endorsement := range []bool{false, true} {
+				if _, err := Chain(c, roots, nil, endorsement, at); fault.Reason(err, "") != attest.ReasonKey {
+					t.Errorf("%s, as an endorsement key %v: %v", x.name, endorsement, err)
+				}
+			}
+			continue
+		}
 		chain, err := Chain(c, roots, nil, x.endorsement, at)
 		if err != nil || len(chain) != 2 || chain[0] != c || !chain[1].Equal(roots[0]) {
 			t.Errorf("%s: chain of %d: %v", x.name, len(chain), err)
@@ -140,6 +149,8 @@ func TestChainOfRealTPMs(t *testing.T) {
 			if _, err := Chain(c, roots, nil, true, at); fault.Reason(err, "") != attest.ReasonKey {
 				t.Errorf("%s of a key that signs, as an endorsement key: %v", x.name, err)
 			}
+		} else if _, err := Chain(c, roots, nil, false, at); fault.Reason(err, "") != attest.ReasonKey {
+			t.Errorf("%s of a key that decrypts, as an attestation key: %v", x.name, err)
 		}
 	}
 }

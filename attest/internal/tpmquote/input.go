@@ -6,6 +6,7 @@ package tpmquote
 import (
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/x509"
 	"fmt"
@@ -126,14 +127,26 @@ func (in *input) attestationKey() (*tpm.Public, crypto.PublicKey, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	return nil, k, keyStrength(k)
+}
+
+// keyStrength refuses keys that [tpm.ParsePublic] would refuse: here they come
+// without the structure of the TPM's.
+func keyStrength(k crypto.PublicKey) error {
 	switch k := k.(type) {
 	case *rsa.PublicKey:
-		if n := k.N.BitLen(); n >= 2048 && n <= 4096 {
-			return nil, k, nil
+		if n := k.N.BitLen(); n < 2048 || n > 4096 {
+			return fmt.Errorf("RSA key of %d bits, expected 2048 to 4096", n)
 		}
-		return nil, nil, fmt.Errorf("RSA key of %d bits, expected 2048 to 4096", k.N.BitLen())
+		if k.E != 65537 {
+			return fmt.Errorf("RSA key with exponent %d, expected 65537", k.E)
+		}
+		return nil
 	case *ecdsa.PublicKey:
-		return nil, k, nil
+		if k.Curve == elliptic.P256() || k.Curve == elliptic.P384() || k.Curve == elliptic.P521() {
+			return nil
+		}
+		return fmt.Errorf("ECC key on %s, expected P-256, P-384 or P-521", k.Curve.Params().Name)
 	}
-	return nil, nil, fmt.Errorf("no RSA or ECC key")
+	return fmt.Errorf("no RSA or ECC key")
 }

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf16"
 
@@ -135,27 +136,41 @@ func clean(b []byte) string {
 
 // hashesData says whether events of this type have the digest of their data
 // (PC Client Platform Firmware Profile, 10.4.1), so that the data are proven
-// as well.
+// as well. By the profile those of EV_S_CRTM_VERSION and of
+// EV_EFI_VARIABLE_AUTHORITY have it, too; firmware and boot loaders of real
+// machines measure something else for these two.
 func hashesData(typ uint32) bool {
 	switch typ {
-	case evSeparator, evAction, evEFIAction, evVariableConfig, evVariableAuth, evGPT, evCRTMVersion:
+	case evSeparator, evAction, evEFIAction, evVariableConfig, evGPT:
 		return true
 	}
 	return false
 }
 
-// proven says whether the data of e are what its digest is of.
+// proven says whether the data of e are what its digest is of. Its type says
+// nothing about that: types are in no digest, so whoever hands over the log can
+// write any.
 func (l *log) proven(e measured) bool {
-	if !hashesData(e.Type) {
-		return false
+	return bytes.Equal(l.hash(e.Data), l.digest(e.Event))
+}
+
+func (l *log) hash(b []byte) []byte {
+	w := hashes[l.alg].New()
+	w.Write(b)
+	return w.Sum(nil)
+}
+
+// unproven is the first event whose data ought to be what its digest is of, by
+// its type, and are not.
+func (l *log) unproven() (e measured, found bool) {
+	for _, events := range l.of {
+		for _, x := range events {
+			if hashesData(x.Type) && !l.proven(x) && (!found || x.number < e.number) {
+				e, found = x, true
+			}
+		}
 	}
-	h, ok := hashes[l.alg]
-	if !ok {
-		return false
-	}
-	w := h.New()
-	w.Write(e.Data)
-	return bytes.Equal(w.Sum(nil), l.digest(e.Event))
+	return e, found
 }
 
 // values are what register i holds before its first event, after it, after the
@@ -224,16 +239,33 @@ var guidGlobal = [16]byte{0x61, 0xdf, 0xe4, 0x8b, 0xca, 0x93, 0xd2, 0x11, 0xaa, 
 // pcrSecureBoot is where firmware measures its Secure Boot settings.
 const pcrSecureBoot = 7
 
+// separators are what firmware measures into a register when it is done with it:
+// four bytes, 0 or -1, or 1 after an error (PC Client Platform Firmware Profile,
+// 3.3.2.2 and 10.4.1).
+var separators = [][]byte{{0, 0, 0, 0}, {0xff, 0xff, 0xff, 0xff}, {1, 0, 0, 0}}
+
+// separates says whether e is a separator, by what was measured and not by the
+// type that the log gives it.
+func (l *log) separates(e measured) bool {
+	return slices.ContainsFunc(separators, func(b []byte) bool { return bytes.Equal(l.hash(b), l.digest(e.Event)) })
+}
+
 // secureBoot is the state of Secure Boot: the firmware measures it before the
 // separator of PCR 7, and everything after that may be somebody else's word.
+// Events are told by what was measured: with another type on the firmware's own
+// variable and on the separator, a variable that an operating system has measured
+// later would pass for the firmware's.
 func (l *log) secureBoot() (on bool, err error) {
 	found := false
 	for _, e := range l.of[pcrSecureBoot] {
-		if e.Type == evSeparator {
-			break
+		if l.separates(e) {
+			if !found {
+				break
+			}
+			return on, nil
 		}
-		if e.Type != evVariableConfig {
-			continue
+		if !l.proven(e) {
+			return false, fmt.Errorf("the data of %s are not what was measured", e.name())
 		}
 		guid, name, value, ok := variable(e.Data)
 		if !ok || guid != guidGlobal || name != "SecureBoot" {
@@ -242,17 +274,15 @@ func (l *log) secureBoot() (on bool, err error) {
 		switch {
 		case found:
 			return false, fmt.Errorf("the variable SecureBoot is measured twice")
-		case !l.proven(e):
-			return false, fmt.Errorf("the data of %s are not what was measured", e.name())
 		case len(value) > 1 || len(value) == 1 && value[0] > 1:
 			return false, fmt.Errorf("the variable SecureBoot is %x, expected 00 or 01", value[:min(len(value), 8)])
 		}
 		found, on = true, len(value) == 1 && value[0] == 1
 	}
-	if !found {
-		return false, fmt.Errorf("the log does not say: no variable SecureBoot before the separator of PCR %d", pcrSecureBoot)
+	if found {
+		return false, fmt.Errorf("the log does not say when the firmware was done: no separator in PCR %d", pcrSecureBoot)
 	}
-	return on, nil
+	return false, fmt.Errorf("the log does not say: no variable SecureBoot before the separator of PCR %d", pcrSecureBoot)
 }
 
 // bootAggregate are the values that PCR 10 has when the kernel's integrity

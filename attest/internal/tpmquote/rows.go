@@ -161,9 +161,12 @@ func (v *verification) eventLog() {
 			good = append(good, fmt.Sprintf("%d by %d events", i, r.Events))
 		}
 	}
+	unproven, some := l.unproven()
 	switch {
 	case len(bad) != 0:
 		fail(strings.Join(bad, "; "))
+	case some && v.in.keep:
+		fail(fmt.Sprintf("the data of %s are not what its digest is of", unproven.name()))
 	case len(good) == 0:
 		fail("a log without any event that was measured")
 	default:

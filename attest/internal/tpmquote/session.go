@@ -138,8 +138,14 @@ func keysOf(ev attest.Evidence) [32]byte {
 
 // Verify follows the contract of [attest.Verifier]. Without a conversation that
 // came to its good end, about the keys of this evidence, the row of the
-// activation fails.
+// activation fails. A quote that is not a Keep's is refused, since it would need
+// no conversation.
 func (s *Session) Verify(ev attest.Evidence, col attest.Collateral, exp attest.Expected, at time.Time) (*attest.Claims, attest.Verdict) {
+	if ev.MediaType == attest.MediaTypeTPMQuote {
+		v := &verification{p: s.p}
+		v.row(false, attest.ReasonPlatform, "format", "a quote that is not a Keep's", "evidence of type "+attest.MediaTypeTPM, ours, "ask a Keep for its own evidence")
+		return nil, v.rows
+	}
 	act := s.act
 	if act.state == notAsked {
 		act.state = noCredential
