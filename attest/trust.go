@@ -3,7 +3,10 @@
 
 package attest
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Standing says where one layer of the stack stands with the tenant.
 type Standing string
@@ -143,7 +146,10 @@ func nitroEnclave(v Verdict) []Layer {
 // measures whatever comes after it. Whoever runs the machine is not kept out of
 // it, before or after.
 func measuredBoot(v Verdict) []Layer {
-	tpm := []string{"chain", "dates", "attestation-key", "activation", "signature", "pcrs", "event-log", "registers", "measurement", "debug"}
+	tpm := []string{"chain", "dates", "attestation-key", "activation", "signature", "pcrs", "event-log", "registers", "drivers", "measurement", "debug"}
+	if by(v, "pcr2") != notAll { // the relying party has said itself what that register must be
+		tpm[slices.Index(tpm, "drivers")] = "pcr2"
+	}
 	return onlyChecked([]Layer{
 		{LayerCPU, StandAssumed, "none", "any CPU. The TPM is genuine by the root that was named: who holds the root's key, or runs a TPM in software, can make up all the rest"},
 		{LayerFirmware, StandExposed, "none", "measures what it starts, and nothing proves which firmware it is: the host can have one that reports another boot than it makes"},

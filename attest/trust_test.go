@@ -63,7 +63,7 @@ func TestTrustStatementOfHardware(t *testing.T) {
 	}
 }
 
-var vtpmChecks = []string{"format", "chain", "dates", "attestation-key", "activation", "signature", "pcrs", "event-log", "registers",
+var vtpmChecks = []string{"format", "chain", "dates", "attestation-key", "activation", "signature", "pcrs", "event-log", "registers", "drivers",
 	"measurement", "debug", "host-data", "report-data"}
 
 // Of a machine with measured boot what was booted is verified, and in words and

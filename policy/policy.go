@@ -35,6 +35,11 @@ type Demand struct {
 	// sim too. Set it only for a sim root that was named on this very
 	// command: the host can see inside such a Keep.
 	AllowSimulated bool
+	// AcceptUnprovenActivation lets claims of platform vtpm pass although the
+	// credential activation could not be seen, because their evidence was
+	// saved: on the word of whoever saved it. Never set it for a Keep that can
+	// be asked.
+	AcceptUnprovenActivation bool
 }
 
 // confidential are the platforms that keep the host out.
@@ -89,8 +94,8 @@ func Decide(c *attest.Claims, d Demand) Decision {
 	if c.Debug {
 		no("the host may debug the Keep and so read its memory")
 	}
-	if len(c.Waived) != 0 {
-		no("not checked, because the appraisal waived it: %s", list(c.Waived))
+	if w := d.notExcused(c); len(w) != 0 {
+		no("not checked, because the appraisal waived it: %s", list(w))
 	}
 	if c.VMPL != 0 {
 		no("the report was made at privilege level %d, expected 0", c.VMPL)
@@ -99,6 +104,13 @@ func Decide(c *attest.Claims, d Demand) Decision {
 		return Decision{Reasons: against}
 	}
 	return Decision{Allow: true, Reasons: []string{fmt.Sprintf("verified claims of platform %s, which is among those allowed (%s)", c.Platform, list(allowed))}}
+}
+
+// notExcused is what was waived and may not be.
+func (d Demand) notExcused(c *attest.Claims) []string {
+	return slices.DeleteFunc(slices.Clone(c.Waived), func(w string) bool {
+		return d.AcceptUnprovenActivation && c.Platform == attest.PlatformVTPM && w == "activation"
+	})
 }
 
 func list(s []string) string {

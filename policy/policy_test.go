@@ -105,3 +105,32 @@ func TestInvariant1NoSilentDowngrade_WaivedClaimsAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// The word of whoever saved evidence excuses the activation of a TPM, and
+// nothing else, and nothing of another platform.
+func TestInvariant1NoSilentDowngrade_OnlyActivationIsTakenOnAWord(t *testing.T) {
+	d := Demand{Platforms: []string{attest.PlatformVTPM, attest.PlatformSNP}, AcceptUnprovenActivation: true}
+	for _, x := range []struct {
+		platform string
+		waived   []string
+		debug    bool
+		allow    bool
+	}{
+		{attest.PlatformVTPM, []string{"activation"}, false, true},
+		{attest.PlatformVTPM, []string{"activation"}, true, false},
+		{attest.PlatformVTPM, []string{"activation", "measurement"}, false, false},
+		{attest.PlatformVTPM, []string{"host-data"}, false, false},
+		{attest.PlatformSNP, []string{"activation"}, false, false},
+	} {
+		c := claims.Mint(attest.Claims{Platform: x.platform, Waived: x.waived, Debug: x.debug})
+		if got := Decide(c, d); got.Allow != x.allow {
+			t.Errorf("%s without %v: allow = %v, expected %v", x.platform, x.waived, got.Allow, x.allow)
+		}
+		if len(c.Waived) != len(x.waived) {
+			t.Errorf("the claims were changed: %v", c.Waived)
+		}
+		if Decide(c, Demand{Platforms: d.Platforms}).Allow {
+			t.Errorf("%s without %v: allowed although nobody asked for it", x.platform, x.waived)
+		}
+	}
+}

@@ -135,6 +135,9 @@ type Piece struct {
 	Where    string
 	Platform string
 	Evidence attest.Evidence
+	// Vouched says that another piece of the file, which has passed, vouches
+	// for the key that signed this one: nothing here says whose it is.
+	Vouched bool
 	// Collateral that the verifier was given, own and brought.
 	Collateral attest.Collateral
 	// Expected is what was demanded.
@@ -256,7 +259,7 @@ func find(file []byte) (*evidence.Found, *attest.Row) {
 
 // piece appraises one piece of evidence.
 func (r *Request) piece(p evidence.Piece) Piece {
-	done := Piece{Where: p.Where, Platform: p.Platform, Evidence: p.Evidence}
+	done := Piece{Where: p.Where, Platform: p.Platform, Evidence: p.Evidence, Vouched: p.Vouch != nil}
 	var bound attest.Verdict
 	waive := attest.Waiver(0)
 	exp := attest.Expected{Measurements: r.References}
@@ -300,6 +303,7 @@ func (r *Request) piece(p evidence.Piece) Piece {
 	done.Rows = append(bound, sources(rows, v.Platform(), reportSource, hostSource)...)
 	done.Rows = append(done.Rows, sel.rows(v.Platform())...)
 	done.Rows = append(done.Rows, r.Policy.demanded(v.Platform(), waive)...)
+	done.Rows = append(done.Rows, r.Policy.unproven(rows)...)
 	advise(done.Rows, v.Platform(), sel)
 	if done.Rows.OK() {
 		done.Claims = claims

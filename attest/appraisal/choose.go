@@ -54,7 +54,7 @@ func choose(platform string, ev attest.Evidence, own []item, brought attest.Coll
 	case attest.PlatformTDX, attest.PlatformSGX:
 		picked = s.intel(ev.Value, items, at)
 	case attest.PlatformVTPM:
-		picked = s.vtpm(items)
+		picked = s.vtpm(ev, items)
 	case attest.PlatformNitro:
 		picked = s.nitro(ev.Value, items, at)
 	default:

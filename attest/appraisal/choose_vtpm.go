@@ -6,33 +6,64 @@ package appraisal
 import (
 	"bytes"
 	"crypto/sha256"
+	"crypto/x509"
 	"fmt"
 
 	"github.com/enarx/enarx-go/attest"
 	"github.com/enarx/enarx-go/attest/evidence"
+	"github.com/enarx/enarx-go/attest/vtpm"
 )
 
 // vtpm picks what the file brings, and of the relying party's own what may
-// issue it: certificates of authorities and lists by whose name something
-// picked was issued. A certificate of an attestation key that the relying party
-// has beside the evidence counts as brought.
-func (s *selection) vtpm(items []item) []item {
+// issue it or the endorsement certificates in the evidence: certificates of
+// authorities and lists by whose name something picked was issued. A
+// certificate of an attestation key that the relying party has beside the
+// evidence counts as brought.
+func (s *selection) vtpm(ev attest.Evidence, items []item) []item {
 	picked := pick(items, func(x item) bool { return !x.own || x.cert != nil && !x.cert.IsCA })
 	picked = picked[:min(len(picked), attest.MaxHints/2)]
-	for i := 0; i < len(picked) && len(picked) < attest.MaxHints; i++ {
-		c := picked[i].cert
-		if c == nil {
-			continue
+	issued := endorsements(ev)
+	for _, x := range picked {
+		if x.cert != nil {
+			issued = append(issued, x.cert)
 		}
-		for _, x := range items {
-			issues := x.cert != nil && x.cert.IsCA && bytes.Equal(x.cert.RawSubject, c.RawIssuer)
-			lists := x.list != nil && bytes.Equal(x.list.RawIssuer, c.RawIssuer)
-			if x.own && (issues || lists) && len(picked) < attest.MaxHints {
-				picked = append(picked, x)
+	}
+	taken := make([]bool, len(items)) // a root issues itself
+	for ; len(issued) > 0; issued = issued[1:] {
+		by := issued[0].RawIssuer
+		for i, x := range items {
+			issues := x.cert != nil && x.cert.IsCA && bytes.Equal(x.cert.RawSubject, by)
+			lists := x.list != nil && bytes.Equal(x.list.RawIssuer, by)
+			if !x.own || taken[i] || !issues && !lists || len(picked) >= attest.MaxHints {
+				continue
+			}
+			taken[i] = true
+			picked = append(picked, x)
+			if issues {
+				issued = append(issued, x.cert)
 			}
 		}
 	}
 	return s.noteAll(unique(picked))
+}
+
+// endorsements are the endorsement certificates in evidence of a Keep that can
+// be read; the verifier says what is wrong with the others.
+func endorsements(ev attest.Evidence) []*x509.Certificate {
+	if ev.MediaType != attest.MediaTypeTPM {
+		return nil
+	}
+	e, err := attest.DecodeTPMEvidence(ev.Value)
+	if err != nil {
+		return nil
+	}
+	var certs []*x509.Certificate
+	for _, k := range e.Endorsements {
+		if c, _, err := vtpm.ParseCertificate(k.Certificate); err == nil {
+			certs = append(certs, c)
+		}
+	}
+	return certs
 }
 
 // withoutVouched is the question about p, if it vouches for the key of another

@@ -4,7 +4,9 @@
 package appraisal
 
 import (
+	"crypto/sha256"
 	"crypto/x509"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -123,13 +125,33 @@ func (p NitroPolicy) options(w attest.Waiver, c *nitro.Cache) nitro.Options {
 // VTPMPolicy is what is asked of platform vtpm; see vtpm.Options. Without roots
 // no TPM is genuine, except one whose key other evidence vouches for.
 type VTPMPolicy struct {
-	Roots                  []*x509.Certificate
-	RootSource             string
+	// Roots are those that the relying party has named, beside its policy
+	// file: that one cannot name any, and so not more than was named.
+	Roots      []*x509.Certificate
+	RootSource string
+	// OnlyRoots are the SHA-256 digests of the certificates that may be among
+	// Roots; any other is left out. nil leaves none out, an empty list that
+	// is not nil all.
+	OnlyRoots              [][32]byte
+	PCRs                   map[uint][]byte
 	SecureBoot, RequireCRL bool
+	// AcceptUnprovenActivation takes the word of whoever saved evidence of a
+	// Keep that the attestation key is in the TPM of the certificate. In a
+	// session with the Keep itself it excuses nothing.
+	AcceptUnprovenActivation bool
 }
 
+// Options are those of a verifier under the policy, without any waiver.
+func (p VTPMPolicy) Options() vtpm.Options { return p.options(0, nil) }
+
 func (p VTPMPolicy) options(w attest.Waiver, v *evidence.Vouch) vtpm.Options {
-	o := vtpm.Options{Roots: p.Roots, RootSource: p.RootSource, SecureBoot: p.SecureBoot, RequireCRL: p.RequireCRL, Waive: w}
+	o := vtpm.Options{Roots: p.Roots, RootSource: p.RootSource, SecureBoot: p.SecureBoot, RequireCRL: p.RequireCRL, PCRs: p.PCRs, Waive: w}
+	if p.OnlyRoots != nil && len(p.Roots) > 0 {
+		o.Roots = slices.DeleteFunc(slices.Clone(p.Roots), func(c *x509.Certificate) bool {
+			return !slices.Contains(p.OnlyRoots, sha256.Sum256(c.Raw))
+		})
+		o.RootSource = fmt.Sprintf("%s, of which the policy file accepts %d of %d", p.RootSource, len(o.Roots), len(p.Roots))
+	}
 	if v != nil {
 		o.VouchedKey, o.VouchedBy = v.Key, v.Source
 	}
@@ -196,6 +218,27 @@ func (p *Policy) demanded(platform string, missing attest.Waiver) attest.Verdict
 	if len(lack) > 0 {
 		row.Seen, row.Outcome, row.Reason = "not given: "+strings.Join(lack, ", "), attest.Fail, attest.ReasonPolicy
 		row.Todo = "give what the policy demands: " + strings.Join(how, ", ")
+	}
+	return attest.Verdict{row}
+}
+
+// unproven is the row of saved evidence of a Keep with a TPM. Nothing in it
+// shows that the key which signed it is in the TPM of the certificate: anybody
+// could have put that certificate beside a key of his own.
+func (p *Policy) unproven(rows attest.Verdict) attest.Verdict {
+	const check = attest.PlatformVTPM + "."
+	if !slices.ContainsFunc(rows, func(r attest.Row) bool { return r.Check == check+"activation" && r.Outcome == attest.Skipped }) {
+		return nil
+	}
+	row := attest.Row{
+		Check: check + "saved", Seen: "only the word of whoever saved this evidence that its key is that TPM's",
+		Expected: "a proof, which the Keep gives to whoever asks it", Source: ours, Outcome: attest.Fail, Reason: attest.ReasonUnchecked,
+		Todo: "ask the Keep itself (enarx deploy, attach, logs); if you trust whoever saved the evidence, say so with accept_unproven_activation = true in " +
+			"[vtpm] of the policy. Until then its rows say what somebody's key has signed",
+	}
+	if p.VTPM.AcceptUnprovenActivation {
+		row.Outcome, row.Reason, row.Source = attest.Warn, "", thePolicy
+		row.Todo = "the other rows hold if whoever saved the evidence can be trusted, and otherwise say nothing of any TPM"
 	}
 	return attest.Verdict{row}
 }

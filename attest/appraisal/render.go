@@ -36,6 +36,11 @@ func (res *Result) Text(width int) string {
 	for _, r := range res.Rows {
 		switch r.Outcome {
 		case attest.Skipped:
+			if strings.HasSuffix(r.Check, ".activation") {
+				// Nobody has left this out: it cannot be seen in what was saved.
+				r.Todo = ""
+				break
+			}
 			skipped = append(skipped, r)
 			continue
 		case attest.Pass, attest.Simulated:

@@ -32,7 +32,28 @@
 //	runtime-opaque     snp, tdx, sgx: hardware and debug passed      2 encrypted memory
 //	                   nitro: likewise                               32 isolated memory
 //	                   debug or migration failed, or simulated       96 visible
+//	                   vtpm: always                                  96 visible
 //	file-system, storage-opaque, sourced-data                        0: nothing here checks them
+//
+// A TPM says what was booted, on the word of its machine's firmware, and nothing
+// of the machine itself. So the rows of vtpm mean less, and none of them counts
+// unless the TPM is proven to be one (chain, activation, signature, pcrs), which
+// saved evidence of a Keep never is:
+//
+//	runtime-opaque     whoever runs the machine can read its memory          96 visible
+//	executables        event-log and measurement passed, and it is no
+//	                   debug image                                           3 approved at boot
+//	hardware           the firmware's register (pcr0) is the one demanded    2 genuine, as far as
+//	                                                                         the named root says
+//	                   nobody demanded any                                   0
+//	configuration      how the machine is set up is not in the evidence      36 unavailable
+//	                   Secure Boot, registers, claim or host data failed     96 unsupportable
+//	instance-identity  as above, by the TPM's key
+//
+// The status of a machine with measured boot is therefore "contraindicated",
+// whatever has passed. Of a quote by a key that other evidence in the file
+// vouches for, the claims of that other evidence say who sees the memory; its
+// own makes no claim of it (0).
 //
 // A check that was skipped makes no claim (0): status "affirming" with
 // executables 0 is genuine hardware that runs nobody knows what. A signature or

@@ -95,7 +95,7 @@ func New(res *appraisal.Result, o Options) (*Result, error) {
 		}
 		rows := append(append(attest.Verdict{}, p.Rows...), around...)
 		s := subject{
-			platform: p.Platform, simulated: p.Platform == attest.PlatformSim, accepted: rows.OK() && p.Claims.Verified(),
+			platform: p.Platform, simulated: p.Platform == attest.PlatformSim, vouched: p.Vouched, accepted: rows.OK() && p.Claims.Verified(),
 			rows: rows,
 		}
 		out.Submods[name] = appraised(res, p.Platform, rows, p.Evidence, s)

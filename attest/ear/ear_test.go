@@ -31,6 +31,7 @@ import (
 const (
 	dcapData = "../internal/dcap/testdata/"
 	snpData  = "../internal/snpreport/testdata/"
+	tpmData  = "../evidence/testdata/tpm/"
 )
 
 func read(t testing.TB, name string) []byte {
@@ -109,6 +110,25 @@ func examples(t testing.TB) []example {
 	}
 	tampered := bytes.Clone(oak)
 	tampered[0x90] ^= 1
+	under := func(root string) func(*appraisal.Request) {
+		return func(r *appraisal.Request) {
+			block, _ := pem.Decode(read(t, tpmData+root))
+			if block == nil {
+				block = &pem.Block{Bytes: read(t, tpmData+root)}
+			}
+			c, err := x509.ParseCertificate(block.Bytes)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Policy.VTPM.Roots = []*x509.Certificate{c}
+		}
+	}
+	word := func(r *appraisal.Request) {
+		under("keep-swtpm.root.pem")(r)
+		r.Policy.VTPM.AcceptUnprovenActivation = true
+	}
+	keep := read(t, tpmData+"keep-swtpm.cbor")
+	issuer := attest.Collateral{{MediaType: attest.MediaTypeCertificate, Value: read(t, tpmData+"keep-swtpm.issuer.der")}}
 	return []example{
 		{"what nobody demanded anything of", appraise(t, oak, "2025-06-01", milan, nil), "snp",
 			ear.Vector{Configuration: 3, Hardware: 2, RuntimeOpaque: 2}, "affirming"},
@@ -128,6 +148,18 @@ func examples(t testing.TB) []example {
 			ear.Vector{Configuration: 3, Hardware: 2, RuntimeOpaque: 2}, "affirming"},
 		{"the same a year later", appraise(t, cos, "2026-02-10", c26, nil), "tdx",
 			ear.Vector{Configuration: 3, Hardware: 96, RuntimeOpaque: 2}, "contraindicated"},
+		{"a cloud's TPM with a certified key", appraise(t, read(t, tpmData+"gcp-amd-ecc.json"), "2026-02-03", nil, under("gcp_ek_ak_ca_root.crt")), "vtpm",
+			ear.Vector{Configuration: 36, RuntimeOpaque: 96}, "contraindicated"},
+		{"a saved Keep with a TPM", appraise(t, keep, "2026-11-26", issuer, under("keep-swtpm.root.pem")), "vtpm",
+			ear.Vector{Hardware: 97, RuntimeOpaque: 96}, "contraindicated"},
+		{"a saved Keep on somebody's word", appraise(t, keep, "2026-11-26", issuer, word), "vtpm",
+			ear.Vector{RuntimeOpaque: 96}, "contraindicated"},
+		{"a TPM of a maker that nobody named", appraise(t, keep, "2026-11-26", issuer, under("gcp_ek_ak_ca_root.crt")), "vtpm",
+			ear.Vector{InstanceIdentity: 99, Configuration: 99, Executables: 99, FileSystem: 99, Hardware: 99, RuntimeOpaque: 99, StorageOpaque: 99, SourcedData: 99}, "contraindicated"},
+		{"a TPM that a TEE vouches for", appraise(t, read(t, tpmData+"azure-snp-milan-vtpm.json"), "2025-06-01", milan[1:], nil), "2.vtpm",
+			ear.Vector{Configuration: 36}, "warning"},
+		{"the TEE that vouches for it", appraise(t, read(t, tpmData+"azure-snp-milan-vtpm.json"), "2025-06-01", milan[1:], nil), "1.snp",
+			ear.Vector{Configuration: 3, Hardware: 2, RuntimeOpaque: 2}, "affirming"},
 	}
 }
 

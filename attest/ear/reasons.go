@@ -17,6 +17,7 @@ const (
 	approvedConfig      = 2
 	safeConfig          = 3
 	unsafeConfig        = 32
+	unavailableConfig   = 36
 	unsupportableConfig = 96
 
 	approvedBoot           = 3

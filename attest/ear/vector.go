@@ -54,18 +54,25 @@ func (v *Vector) Tier() string {
 // are always skipped) makes no claim by passing.
 var (
 	hardwareRows = []string{"chain", "dates", "revocation", "signature", "qe-signature", "attestation-key", "qe-identity", "tcb-info",
-		"module", "tcb", "tcb-floor", "tcb-launch", "product", "chip", "time"}
+		"module", "tcb", "tcb-floor", "tcb-launch", "product", "chip", "time", "activation", "pcrs"}
 	configRows = []string{"debug", "migration", "vmpl", "attributes", "sept-ve", "kss", "abi", "features", "smt", "single-socket", "cxl",
-		"memory-xts", "rapl", "ciphertext-hiding", "page-swap", "alias-check", "mitigations", "guest-svn", "id-key", "author-key", "host-data"}
+		"memory-xts", "rapl", "ciphertext-hiding", "page-swap", "alias-check", "mitigations", "guest-svn", "id-key", "author-key", "host-data",
+		"secure-boot", "registers", "claim"}
 )
 
-// needed are the rows that must have been made for genuine hardware.
-var needed = []string{"chain", "dates", "signature"}
+// needed are the rows that must have been made for genuine hardware; of a TPM
+// those that must have passed for it to be one.
+var (
+	needed     = []string{"chain", "dates", "signature"}
+	neededTPM  = []string{"chain", "dates", "activation", "signature", "pcrs"}
+	neededBoot = []string{"event-log", "measurement"}
+)
 
 // subject is what one submodule is made of.
 type subject struct {
 	platform  string
 	simulated bool
+	vouched   bool // a quote of a TPM whose key another piece vouches for
 	accepted  bool
 	rows      attest.Verdict // of the piece, and of wrapping and policy
 }
@@ -77,7 +84,11 @@ func (s *subject) vector() Vector {
 		v.Hardware, v.RuntimeOpaque = unrecognisedHardware, visibleMemory
 		return v
 	}
-	s.affirm(&v)
+	if s.platform == attest.PlatformVTPM {
+		s.affirmTPM(&v)
+	} else {
+		s.affirm(&v)
+	}
 	s.contradict(&v)
 	if tier := v.Tier(); !s.accepted && (tier == TierAffirming || tier == TierWarning) {
 		// Unreachable while every reason contradicts something: what was
@@ -158,6 +169,46 @@ func (s *subject) affirm(v *Vector) {
 		case attest.PlatformNitro:
 			v.RuntimeOpaque = isolatedMemory
 		}
+	}
+}
+
+// affirmTPM makes the claims of a TPM's quote that passed. AR4SI (appendix on
+// HSM-based attesters) has TPMs claim hardware for the firmware that was
+// measured, executables for what it started, and nothing of the memory, which
+// whoever runs the machine can read.
+func (s *subject) affirmTPM(v *Vector) {
+	all := func(names ...string) bool {
+		for _, name := range names {
+			if !s.passed(name) {
+				return false
+			}
+		}
+		return true
+	}
+	genuine := all(neededTPM...)
+	if s.vouched {
+		// Whose the key is and who sees the memory, the claims of the piece say
+		// that vouches for it.
+		genuine = all("chain", "signature", "pcrs")
+	} else {
+		v.RuntimeOpaque = visibleMemory
+	}
+	if !genuine {
+		return
+	}
+	v.Configuration = unavailableConfig // nothing says how the machine is set up
+	if o, _ := s.outcome(configRows); o == attest.Warn {
+		v.Configuration = unsafeConfig
+	}
+	if o, _ := s.outcome([]string{"debug", "drivers", "pcr2"}); all(neededBoot...) && o == attest.Pass {
+		v.Executables = approvedBoot
+	}
+	// Without a value of the relying party's for it, the firmware is any.
+	if o, _ := s.outcome(hardwareRows); o == attest.Pass && s.passed("pcr0") {
+		v.Hardware = genuineHardware
+	}
+	if s.passed("chip-list") {
+		v.InstanceIdentity = recognisedInstance
 	}
 }
 

@@ -23,7 +23,9 @@
 // those demands were met. Roots are the caller's: those of the vendors built in,
 // those of TPMs in [Options], or the verifiers there. Evidence of platform vtpm
 // is a "no" unless the caller names roots, even if it was a "yes" for whoever
-// made the bundle. Reference values in the bundle count only if a
+// made the bundle; so is evidence of a Keep on it whose policy takes somebody's
+// word for the TPM's activation, unless the caller says that this policy is his
+// own. Reference values in the bundle count only if a
 // key that the caller names has signed them. If the bundle has reference values
 // and none counts, none is accepted and the verdict is "no", so that a replay
 // without a key never says yes to less than was asked. The recorded verdict is

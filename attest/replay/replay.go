@@ -64,7 +64,12 @@ type Options struct {
 	// be under; without one no TPM is genuine, whatever the bundle was made
 	// with.
 	TPMRoots []*x509.Certificate
-	Caches   appraisal.Caches
+	// OwnPolicy says that the caller holds the policy in the bundle for his
+	// own, having compared it. Without it the policy cannot take the word of
+	// whoever saved evidence for a TPM's activation: that would be the
+	// bundle's word for itself.
+	OwnPolicy bool
+	Caches    appraisal.Caches
 }
 
 // Outcome is what came of a replay.
@@ -117,7 +122,7 @@ func Make(src Source) (*evidencebundle.Bundle, *appraisal.Result, error) {
 		}
 		b.Request.ReferenceKeys = sums
 	}
-	o := Options{ReferenceKeys: src.ReferenceKeys, Verifiers: src.Verifiers, TPMRoots: src.TPMRoots, Caches: src.Caches}
+	o := Options{ReferenceKeys: src.ReferenceKeys, Verifiers: src.Verifiers, TPMRoots: src.TPMRoots, OwnPolicy: true, Caches: src.Caches}
 	all, _, err := appraise(b, o)
 	if err != nil {
 		return nil, nil, err
@@ -214,6 +219,9 @@ func appraise(b *evidencebundle.Bundle, o Options) (*appraisal.Result, []string,
 		if r.Policy, err = policytoml.Parse("the policy in the evidence bundle", b.Policy); err != nil {
 			return nil, nil, err
 		}
+	}
+	if !o.OwnPolicy {
+		r.Policy.VTPM.AcceptUnprovenActivation = false
 	}
 	if len(o.TPMRoots) > 0 {
 		// The words are in the verdict: the same roots give the same.

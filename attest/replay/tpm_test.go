@@ -82,3 +82,33 @@ func TestTPMsCountUnderTheReadersRootsOnly(t *testing.T) {
 		t.Errorf("the refusal under a root: same %v, yes %v, accepted %v", out.Same, out.Yes(), out.Result.Accepted)
 	}
 }
+
+// The policy in a bundle is the word of whoever made it: that it takes the word
+// of whoever saved the evidence of a Keep counts for those only who hold the
+// policy for their own.
+func TestInvariant1NoSilentDowngrade_NoBundleTakesItsOwnWord(t *testing.T) {
+	read := func(name string) []byte {
+		b, err := os.ReadFile("../evidence/testdata/tpm/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	roots := tpmRoot(t, "keep-swtpm.root.pem")
+	src := replay.Source{File: read("keep-swtpm.cbor"), At: time.Date(2026, 11, 26, 0, 0, 0, 0, time.UTC), Maker: "test", TPMRoots: roots,
+		Collateral: attest.Collateral{{MediaType: attest.MediaTypeCertificate, Value: read("keep-swtpm.issuer.der")}},
+		Policy:     []byte("version = 1\n[vtpm]\naccept_unproven_activation = true\n")}
+	b, res := makeBundle(t, src)
+	if !res.Accepted {
+		t.Fatalf("refused: %v", res.Rows.Err())
+	}
+	b = saved(t, b)
+	if out := run(t, b, replay.Options{TPMRoots: roots, OwnPolicy: true}); !out.Same || !out.Yes() {
+		t.Errorf("with a policy of his own: %+v", out.Changes)
+	}
+	for _, at := range []time.Time{{}, src.At.Add(time.Hour)} {
+		if out := run(t, b, replay.Options{TPMRoots: roots, At: at}); out.Yes() || out.Result.Accepted || out.Result.Reason != attest.ReasonUnchecked {
+			t.Errorf("on the bundle's own word: accepted %v for %q", out.Result.Accepted, out.Result.Reason)
+		}
+	}
+}

@@ -20,6 +20,11 @@
 // that the memory is visible. Worth knowing what booted it is all the same: a
 // wrong image, a debug image, a changed command line are found.
 //
+// What was booted, the firmware tells the TPM, and which firmware that is, nothing
+// proves: PCR 0 is its own word, and no reference value of a release has it. One
+// made to lie can report one boot and make another. [Options] can demand values
+// of such registers.
+//
 // Nor does a quote prove hardware. A TPM in software (swtpm, a cloud's) signs as
 // well as a chip; whoever runs it can make it say anything. The root that the
 // user names is what tells them apart, and naming the CA of a software TPM is
@@ -49,6 +54,7 @@
 //   - drivers: the firmware ran no driver beside its own (PCR 2), neither from a
 //     device's memory nor because a boot variable named one: it could have
 //     changed the image after that was measured;
+//   - pcr0, pcr7, …: registers whose value [Options] demand;
 //   - secure-boot: on, if [Options] demand it: by the variable that the firmware
 //     has measured before the separator, whatever types the log gives to both;
 //   - measurement: [Measurement] is a reference value, and the image is no debug
@@ -61,7 +67,9 @@
 //   - report-data: the qualifying data are the digest of the report data.
 //
 // Saved evidence cannot prove the activation again ("activation not
-// transferable"): its claims say that it was waived. Quotes of clouds that
+// transferable"): its claims say that it was waived, and whoever takes it takes
+// the word of whoever saved it (packages appraisal and policy refuse it unless
+// told so). Quotes of clouds that
 // certify attestation keys need none: the certificate is that of the key itself.
 //
 // # Purity

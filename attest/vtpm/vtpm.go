@@ -61,11 +61,12 @@ type Options struct {
 
 func (o Options) params() tpmquote.Params {
 	source := o.RootSource
-	if source == "" {
-		source = "the roots given"
-	}
-	if len(o.Roots) == 0 {
+	switch {
+	case source != "":
+	case len(o.Roots) == 0:
 		source = "no root of a TPM's maker was named"
+	default:
+		source = "the roots given"
 	}
 	return tpmquote.Params{
 		Platform: attest.PlatformVTPM, Roots: slices.Clone(o.Roots), RootSource: source, Measure: measure, VouchedKey: o.VouchedKey, VouchedBy: o.VouchedBy,

@@ -59,7 +59,7 @@ func TestAcceptsAKeep(t *testing.T) {
 		if name != "ovmf-uki" {
 			continue
 		}
-		for _, check := range []string{"kernel", "initrd", "command-line", "uki", "platform"} {
+		for _, check := range []string{"kernel", "initrd", "command-line", "uki", "boot-events"} {
 			if outcome(v, check) != attest.Pass {
 				t.Errorf("row %s reads %q", check, outcome(v, check))
 			}

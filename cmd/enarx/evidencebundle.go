@@ -153,11 +153,9 @@ func (a *app) source(f *verifyFlags) (replay.Source, error) {
 	if src.HostData, err = bytesFlag[[32]byte]("--host-data", f.hostData); err != nil {
 		return src, err
 	}
-	tpms, err := (&trustFlags{tpmRoot: f.tpmRoot}).tpmOptions()
-	if err != nil {
+	if src.TPMRoots, _, err = tpmRoots(f.tpmRoot); err != nil {
 		return src, err
 	}
-	src.TPMRoots = tpms.Roots
 	src.Verifiers, err = a.verifiersFor(f.simRoot)
 	return src, err
 }

@@ -6,6 +6,7 @@ package main
 import (
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -100,7 +101,9 @@ func newReceiptVerifyCmd(a *app) *cobra.Command {
 once more, from the hardware's signature to the Keep's own fields, under roots and
 reference values of your own. What the receipt says about itself decides nothing.
 
-A receipt does not prove who its owner is, and its time is the owner's word.`,
+A receipt does not prove who its owner is, and its time is the owner's word. On platform
+vtpm that the evidence is a TPM's is the owner's word, too: such a receipt is refused
+unless your --policy takes it (accept_unproven_activation).`,
 		Args: oneArg("RECEIPT"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			a.ui.jsonErrors = asJSON
@@ -111,7 +114,7 @@ A receipt does not prove who its owner is, and its time is the owner's word.`,
 	c.Flags().StringArrayVar(&f.referenceKey, "reference-key", nil, "`FILE` of the public keys that may sign them (repeatable)")
 	c.Flags().StringArrayVar(&f.collateral, "collateral", nil, "directory or file `PATH` of certificates, revocation lists and Intel's documents, beside those in the receipt (repeatable)")
 	c.Flags().StringVar(&f.policy, "policy", "", "hold the evidence against the policy in this `FILE` (TOML)")
-	c.Flags().StringArrayVar(&f.tpmRoot, "tpm-root", nil, "check a receipt of platform vtpm with TPMs under the roots in `FILE`; what only its owner could see stays unproven (repeatable)")
+	c.Flags().StringArrayVar(&f.tpmRoot, "tpm-root", nil, "check a receipt of platform vtpm with TPMs under the roots in `FILE` (repeatable)")
 	c.Flags().StringVar(&f.simRoot, "insecure-sim-root", "", "check a receipt of platform sim under the throw-away root in `FILE`")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
@@ -150,17 +153,7 @@ func (a *app) verifyReceipt(path string, f *trustFlags, asJSON bool) error {
 		r.Collateral = append(r.Collateral, audit.Item{Type: c.MediaType, Value: c.Value})
 	}
 	res := r.Recheck(v, start.Digest(), refs, d.TCB)
-	for _, c := range []*attest.Claims{res.Before, res.After} {
-		if c == nil {
-			continue
-		}
-		if dec := policy.Decide(c, f.rule()); !dec.Allow {
-			res.Rows = append(res.Rows, attest.Row{
-				Check: "policy", Seen: strings.Join(dec.Reasons, "; "), Expected: "claims that the reader's policy accepts", Source: "the reader",
-				Outcome: attest.Fail, Reason: attest.ReasonPolicy, Todo: "do not accept this Keep, or name what may be accepted with --policy",
-			})
-		}
-	}
+	res.Rows = append(res.Rows, f.decideAgain(&res)...)
 	ok := res.Before != nil && res.Rows.OK()
 	info := receiptInfo{
 		OK: ok, Time: r.Time.UTC().Format(time.RFC3339), Platform: r.Platform, Bundle: r.Bundle,
@@ -176,10 +169,44 @@ func (a *app) verifyReceipt(path string, f *trustFlags, asJSON bool) error {
 		return err
 	}
 	if !ok {
-		return fail(exitAttest, "do not believe this receipt", fmt.Errorf("%s: %w", path, res.Rows.Err()))
+		hint := "do not believe this receipt"
+		if lead := res.Rows.Lead(); lead != nil && lead.Check == "policy" {
+			hint += " until your policy says that you do"
+		}
+		return fail(exitAttest, hint, fmt.Errorf("%s: %w", path, res.Rows.Err()))
 	}
 	a.warnPlatform(r.Platform)
 	return nil
+}
+
+// decideAgain is the reader's own decision about the claims of a receipt.
+func (f *trustFlags) decideAgain(res *audit.Result) (rows attest.Verdict) {
+	rule := f.rule()
+	rule.AcceptUnprovenActivation = f.unproven // nobody can be asked any more
+	for _, c := range []*attest.Claims{res.Before, res.After} {
+		if c == nil {
+			continue
+		}
+		unproven := slices.Contains(c.Waived, "activation")
+		dec := policy.Decide(c, rule)
+		row := attest.Row{
+			Check: "policy", Seen: strings.Join(dec.Reasons, "; "), Expected: "claims that the reader's policy accepts", Source: "the reader",
+			Outcome: attest.Fail, Reason: attest.ReasonPolicy, Todo: "do not accept this Keep, or name what may be accepted with --policy",
+		}
+		switch {
+		case dec.Allow && !unproven:
+			continue
+		case dec.Allow:
+			row.Seen, row.Outcome, row.Reason, row.Source = "that this was a TPM is the owner's word, who alone could see its activation", attest.Warn, "", f.policy
+			row.Todo = "believe this receipt as far as you believe the holder of its owner key"
+		case unproven:
+			row.Todo = "that it was a TPM is the owner's word, and all else rests on it; to take that word set accept_unproven_activation = true in [vtpm] of --policy"
+		}
+		if !slices.Contains(rows, row) {
+			rows = append(rows, row)
+		}
+	}
+	return rows
 }
 
 func verifierFor(vs []attest.Verifier, platform string) attest.Verifier {

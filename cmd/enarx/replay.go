@@ -44,7 +44,8 @@ Reference values in the bundle count only if you name the key that signed them; 
 some and none counts, the verdict is a refusal. TPMs count only under the roots that you
 name with --tpm-root. Policy, report data and host data are the word of whoever made the
 bundle: --policy FILE makes sure that the policy is yours, and enarx verify BUNDLE appraises
-the same evidence under demands of your own.
+the same evidence under demands of your own. That a policy takes somebody's word for the
+activation of a TPM counts only with --policy.
 
 The exit code is that of enarx verify, or %d if the evidence is accepted but the verdict
 is not the recorded one.`, exitChanged),
@@ -117,11 +118,10 @@ func (a *app) replayOptions(f *replayFlags) (o replay.Options, err error) {
 		}
 	}
 	o.ReferenceKeys = keys
-	tpms, err := (&trustFlags{tpmRoot: f.tpmRoot}).tpmOptions()
-	if err != nil {
+	o.OwnPolicy = f.policy != "" // which is that of the bundle: checkPolicy
+	if o.TPMRoots, _, err = tpmRoots(f.tpmRoot); err != nil {
 		return o, err
 	}
-	o.TPMRoots = tpms.Roots
 	o.Verifiers, err = a.verifiersFor(f.simRoot)
 	return o, err
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/attest/appraisal"
 	"github.com/enarx/enarx-go/attest/vtpm"
 	"github.com/enarx/enarx-go/client"
 	"github.com/enarx/enarx-go/image"
@@ -24,19 +25,34 @@ import (
 // hundred.
 const maxTPMRoots = 1 << 20
 
-// tpmOptions are what the flags ask of a TPM.
-func (f *trustFlags) tpmOptions() (vtpm.Options, error) {
-	o := vtpm.Options{RootSource: "--tpm-root " + strings.Join(f.tpmRoot, ", ")}
-	for _, path := range f.tpmRoot {
+// tpmRoots reads the files of --tpm-root, and says for people where the roots
+// came from.
+func tpmRoots(paths []string) (roots []*x509.Certificate, source string, err error) {
+	for _, path := range paths {
 		b, err := readLimited(path, "the root of TPMs", maxTPMRoots, exitUsage)
 		if err != nil {
-			return o, err
+			return nil, "", err
 		}
-		roots, err := vtpm.ParseRoots(b)
+		some, err := vtpm.ParseRoots(b)
 		if err != nil {
-			return o, fail(exitUsage, "name the root of the TPM's maker, or the vtpm-root.pem of an agent's state directory", fmt.Errorf("--tpm-root %s: %w", path, err))
+			return nil, "", fail(exitUsage, "name the root of the TPM's maker, or the vtpm-root.pem of an agent's state directory", fmt.Errorf("--tpm-root %s: %w", path, err))
 		}
-		o.Roots = append(o.Roots, roots...)
+		roots = append(roots, some...)
+	}
+	if len(paths) > 0 {
+		source = "--tpm-root " + strings.Join(paths, ", ")
+	}
+	return roots, source, nil
+}
+
+// tpmOptions are what flags and policy ask of a TPM.
+func (f *trustFlags) tpmOptions(p appraisal.VTPMPolicy) (o vtpm.Options, err error) {
+	if p.Roots, p.RootSource, err = tpmRoots(f.tpmRoot); err != nil {
+		return o, err
+	}
+	if o = p.Options(); len(o.Roots) == 0 {
+		return o, failf(exitUsage, "name a root that is in the policy's list; the list holds SHA-256 digests of certificates in DER (openssl x509 -outform DER | sha256sum)",
+			"--tpm-root %s: none of its %d certificates is among the roots in [vtpm] of %s", strings.Join(f.tpmRoot, ", "), len(p.Roots), f.policy)
 	}
 	return o, nil
 }

@@ -46,10 +46,10 @@ func (a *app) verifiers(f *trustFlags) (client.Demand, error) {
 	if d.Collateral, err = a.collateralFor(f.collateral); err != nil {
 		return d, err
 	}
-	f.accepted, d.TCB = policy.Platforms, policy.TCB
+	f.accepted, f.unproven, d.TCB = policy.Platforms, policy.VTPM.AcceptUnprovenActivation, policy.TCB
 	d.Verifiers = appraisal.KeepVerifiers(policy)
 	if len(f.tpmRoot) > 0 {
-		o, err := f.tpmOptions()
+		o, err := f.tpmOptions(policy.VTPM)
 		if err != nil {
 			return d, err
 		}

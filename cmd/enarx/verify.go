@@ -185,11 +185,9 @@ func (a *app) request(f *verifyFlags) (appraisal.Request, error) {
 	if r.Policy, err = readPolicy(f.policy); err != nil {
 		return r, err
 	}
-	tpms, err := (&trustFlags{tpmRoot: f.tpmRoot}).tpmOptions()
-	if err != nil {
+	if r.Policy.VTPM.Roots, r.Policy.VTPM.RootSource, err = tpmRoots(f.tpmRoot); err != nil {
 		return r, err
 	}
-	r.Policy.VTPM.Roots, r.Policy.VTPM.RootSource = tpms.Roots, tpms.RootSource
 	switch {
 	case len(f.reference) > 0:
 		r.References, err = readReferences(f.reference, f.referenceKey, r.At)

@@ -45,6 +45,7 @@ type file struct {
 	TDX   *tdxTable   `toml:"tdx"`
 	SGX   *sgxTable   `toml:"sgx"`
 	Nitro *nitroTable `toml:"nitro"`
+	VTPM  *vtpmTable  `toml:"vtpm"`
 }
 
 // Parse reads a policy file. name is for messages.

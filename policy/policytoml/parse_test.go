@@ -78,6 +78,10 @@ func TestExampleOfTheDocumentation(t *testing.T) {
 	if len(p.Nitro.PCRs) != 1 || p.Nitro.PCRs[8][0] != 0x70 || p.Nitro.RequireCRL {
 		t.Errorf("%+v", p.Nitro)
 	}
+	if x := p.VTPM; len(x.OnlyRoots) != 1 || x.OnlyRoots[0][0] != 0x59 || len(x.PCRs) != 1 || x.PCRs[0][0] != 0x0c || !x.SecureBoot || x.RequireCRL ||
+		x.AcceptUnprovenActivation || x.Roots != nil {
+		t.Errorf("%+v", x)
+	}
 	if dates := p.Dates(); len(dates) != 2 || !dates[0].Before(dates[1]) {
 		t.Errorf("%v", dates)
 	}
@@ -155,6 +159,14 @@ func TestErrorsHaveLines(t *testing.T) {
 		{"version = 1\n[nitro]\npcrs = { 32 = \"\" }\n", "p.toml:3: nitro.pcrs: \"32\" is no register"},
 		{"version = 1\n[nitro]\npcrs = { 8 = \"00\" }\n", "p.toml:3: nitro.pcrs: register 8"},
 		{"version = 1\n[sgx]\nmin_svn = 70000\n", "p.toml:3:"},
+		{"version = 1\n[vtpm]\nsecure_boot = true\n", "p.toml:3: key vtpm.secure_boot is not known"},
+		{"version = 1\n[vtpm]\nrequire_secure_boot = \"yes\"\n", "p.toml:3:"},
+		{"version = 1\n[vtpm]\nroots = [\"tpm-root.pem\"]\n", "p.toml:3: vtpm.roots: \"tpm-root.pem\" is no SHA-256 digest"},
+		{"version = 1\n[vtpm]\nroots = [\"00\"]\n", "p.toml:3: vtpm.roots:"},
+		{"version = 1\n[vtpm]\npcrs = { 24 = \"" + strings.Repeat("0a", 32) + "\" }\n", "p.toml:3: vtpm.pcrs: \"24\" is no register from 0 to 23"},
+		{"version = 1\n[vtpm]\npcrs = { 07 = \"" + strings.Repeat("0a", 32) + "\" }\n", "p.toml:3: vtpm.pcrs: \"07\" is no register"},
+		{"version = 1\n[vtpm]\npcrs = { 0 = \"" + strings.Repeat("0a", 20) + "\" }\n", "p.toml:3: vtpm.pcrs: register 0"},
+		{"version = 1\nchips = [\"" + strings.Repeat("0a", 20) + "\"]\n", "p.toml:2: chips:"},
 	} {
 		if _, err := Parse("p.toml", []byte(x.text)); err == nil || !strings.Contains(err.Error(), x.want) {
 			t.Errorf("%q: %v, expected %s", x.text, err, x.want)
@@ -168,15 +180,15 @@ func TestErrorsHaveLines(t *testing.T) {
 // A list that is left out demands nothing, one that is empty accepts nothing.
 func TestEmptyIsNotMissing(t *testing.T) {
 	p, err := Parse("p", []byte("version = 1\n"))
-	if err != nil || p.Platforms != nil || p.TCB.Chips != nil || p.SNP.Providers != nil || p.SNP.IDKeyDigests != nil {
+	if err != nil || p.Platforms != nil || p.TCB.Chips != nil || p.SNP.Providers != nil || p.SNP.IDKeyDigests != nil || p.VTPM.OnlyRoots != nil {
 		t.Errorf("%+v, %v", p, err)
 	}
 	p, err = Parse("p", []byte("version = 1\n[[tcb.floor]]\nline = \"Genoa\"\nmin = {}\n"))
 	if err != nil || len(p.Floors) != 1 || p.Floors[0].Min == nil {
 		t.Errorf("%+v, %v", p, err)
 	}
-	p, err = Parse("p", []byte("version = 1\nplatforms = []\nchips = []\n[snp]\nproviders = []\nid_keys = []\n"))
-	if err != nil || p.Platforms == nil || p.TCB.Chips == nil || p.SNP.Providers == nil || p.SNP.IDKeyDigests == nil {
+	p, err = Parse("p", []byte("version = 1\nplatforms = []\nchips = []\n[snp]\nproviders = []\nid_keys = []\n[vtpm]\nroots = []\n"))
+	if err != nil || p.Platforms == nil || p.TCB.Chips == nil || p.SNP.Providers == nil || p.SNP.IDKeyDigests == nil || p.VTPM.OnlyRoots == nil {
 		t.Errorf("%+v, %v", p, err)
 	}
 }
@@ -198,6 +210,9 @@ func FuzzParse(f *testing.F) {
 					t.Errorf("%q is accepted", s)
 				}
 			}
+		}
+		if p.VTPM.Roots != nil {
+			t.Error("a file has named a root")
 		}
 		if p.Digest == nil {
 			t.Error("a policy without digest")

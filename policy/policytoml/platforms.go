@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/enarx/enarx-go/attest"
 	"github.com/enarx/enarx-go/attest/appraisal"
 	"github.com/enarx/enarx-go/attest/sgx"
 	"github.com/enarx/enarx-go/attest/snp"
@@ -75,6 +76,15 @@ type nitroTable struct {
 	List bool              `toml:"require_revocation_list"`
 }
 
+// vtpmTable is [vtpm].
+type vtpmTable struct {
+	Roots            *[]string         `toml:"roots"`
+	PCRs             map[string]string `toml:"pcrs"`
+	SecureBoot       bool              `toml:"require_secure_boot"`
+	List             bool              `toml:"require_revocation_list"`
+	AcceptActivation bool              `toml:"accept_unproven_activation"`
+}
+
 // features are the names of the features that can be required of snp, as in
 // the rows of the verdict.
 var features = map[string]snp.Feature{
@@ -112,6 +122,11 @@ func (f *file) platformTables(p *appraisal.Policy) error {
 			return &fault{table: "nitro", key: key, err: err}
 		}
 	}
+	if f.VTPM != nil {
+		if key, err := f.VTPM.read(&p.VTPM); err != nil {
+			return &fault{table: "vtpm", key: key, err: err}
+		}
+	}
 	return nil
 }
 
@@ -120,21 +135,52 @@ const maxPCR = 31
 
 func (t *nitroTable) read(p *appraisal.NitroPolicy) (key string, err error) {
 	p.RequireCRL = t.List
-	for name, text := range t.PCRs {
-		n, err := strconv.ParseUint(name, 10, 8)
-		if err != nil || n > maxPCR || strconv.FormatUint(n, 10) != name {
-			return "pcrs", fmt.Errorf("%q is no register from 0 to %d", name, maxPCR)
-		}
-		b, err := hex.DecodeString(text)
-		if err != nil || len(b) != 48 {
-			return "pcrs", fmt.Errorf("register %s: %.40q is no SHA-384 value of 96 hexadecimal digits", name, text)
-		}
-		if p.PCRs == nil {
-			p.PCRs = map[uint][]byte{}
-		}
-		p.PCRs[uint(n)] = b
+	if p.PCRs, err = registers(t.PCRs, maxPCR, "SHA-384 value of 96 hexadecimal digits", 48); err != nil {
+		return "pcrs", err
 	}
 	return "", nil
+}
+
+func (t *vtpmTable) read(p *appraisal.VTPMPolicy) (key string, err error) {
+	p.SecureBoot, p.RequireCRL, p.AcceptUnprovenActivation = t.SecureBoot, t.List, t.AcceptActivation
+	if p.PCRs, err = registers(t.PCRs, attest.TPMPCRs-1, "SHA-256 or SHA-384 value of 64 or 96 hexadecimal digits", 32, 48); err != nil {
+		return "pcrs", err
+	}
+	if t.Roots == nil {
+		return "", nil
+	}
+	if len(*t.Roots) > maxList {
+		return "roots", fmt.Errorf("%d roots, expected at most %d", len(*t.Roots), maxList)
+	}
+	p.OnlyRoots = [][32]byte{}
+	for _, text := range *t.Roots {
+		b, err := hex.DecodeString(text)
+		if err != nil || len(b) != 32 {
+			return "roots", fmt.Errorf("%.40q is no SHA-256 digest of a certificate, 64 hexadecimal digits; its file is named with --tpm-root", text)
+		}
+		p.OnlyRoots = append(p.OnlyRoots, [32]byte(b))
+	}
+	return "", nil
+}
+
+// registers reads values of registers by number; nil for none.
+func registers(texts map[string]string, most uint64, words string, sizes ...int) (map[uint][]byte, error) {
+	var out map[uint][]byte
+	for name, text := range texts {
+		n, err := strconv.ParseUint(name, 10, 8)
+		if err != nil || n > most || strconv.FormatUint(n, 10) != name {
+			return nil, fmt.Errorf("%q is no register from 0 to %d", name, most)
+		}
+		b, err := hex.DecodeString(text)
+		if err != nil || !slices.Contains(sizes, len(b)) {
+			return nil, fmt.Errorf("register %s: %.40q is no %s", name, text, words)
+		}
+		if out == nil {
+			out = map[uint][]byte{}
+		}
+		out[uint(n)] = b
+	}
+	return out, nil
 }
 
 func (t *snpTable) read(p *appraisal.SNPPolicy) (key string, err error) {

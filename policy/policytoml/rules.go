@@ -37,7 +37,7 @@ type acceptance struct {
 }
 
 // platforms are those that can be named.
-var platforms = []string{attest.PlatformSNP, attest.PlatformTDX, attest.PlatformSGX, attest.PlatformNitro, attest.PlatformSim}
+var platforms = []string{attest.PlatformSNP, attest.PlatformTDX, attest.PlatformSGX, attest.PlatformNitro, attest.PlatformVTPM, attest.PlatformSim}
 
 func (f *file) policy() (appraisal.Policy, error) {
 	var p appraisal.Policy
@@ -63,8 +63,8 @@ func (f *file) policy() (appraisal.Policy, error) {
 		p.TCB.Chips = [][]byte{}
 		for _, text := range *f.Chips {
 			b, err := hex.DecodeString(text)
-			if err == nil && len(b) != 64 && len(b) != 16 {
-				err = fmt.Errorf("%d bytes, expected 64 (CHIP_ID) or 16 (PPID, platform instance id)", len(b))
+			if err == nil && len(b) != 64 && len(b) != 32 && len(b) != 16 {
+				err = fmt.Errorf("%d bytes, expected 64 (CHIP_ID), 32 (digest of a TPM's key) or 16 (PPID, platform instance id)", len(b))
 			}
 			if err != nil {
 				return p, &fault{key: "chips", err: fmt.Errorf("%.40q: %w", text, err)}

@@ -207,8 +207,9 @@ func chainText(chain []*x509.Certificate) string {
 	var names []string
 	for i, c := range chain {
 		n := c.Subject.CommonName
-		if n == "" && i == 0 {
-			n = "the TPM's key"
+		if i == 0 && (n == "" || n == "unknown") { // the second is swtpm's
+			names = append(names, "the TPM's key")
+			continue
 		}
 		names = append(names, shown(n))
 	}

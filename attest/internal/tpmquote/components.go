@@ -214,6 +214,9 @@ func otherPart(name string) string {
 
 // checkName makes the name of a component into that of a row.
 func checkName(name string) string {
+	if name == "platform" { // what UEFI firmware measures around every boot; "platform" is another row
+		return "boot-events"
+	}
 	var b strings.Builder
 	for _, c := range strings.ToLower(name[:min(len(name), maxShown)]) {
 		switch {

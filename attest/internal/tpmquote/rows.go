@@ -158,7 +158,7 @@ func (v *verification) eventLog() {
 		case r.Events == 0 || !bytes.Equal(r.Value, got):
 			bad = append(bad, fmt.Sprintf("PCR %d is %x…, the log gives %x…: %s", i, got[:8], orZero(r.Value)[:8], l.suspect(uint32(i), got)))
 		default:
-			good = append(good, fmt.Sprintf("%d by %d events", i, r.Events))
+			good = append(good, fmt.Sprintf("%d (%d)", i, r.Events))
 		}
 	}
 	unproven, some := l.unproven()
@@ -171,7 +171,7 @@ func (v *verification) eventLog() {
 		fail("a log without any event that was measured")
 	default:
 		v.logOK = true
-		v.row(true, "", check, "PCR "+strings.Join(good, ", "), want, "the quoted PCRs", "")
+		v.row(true, "", check, "replayed PCR (and its events): "+strings.Join(good, ", "), want, "the quoted PCRs", "")
 	}
 }
 
@@ -327,8 +327,9 @@ func (v *verification) firmware() {
 	if v.p.Simulated {
 		return
 	}
-	v.note(attest.Skipped, "tpm-firmware", fmt.Sprintf("%v, firmware %#x, reset count %d", v.device, v.quote.FirmwareVersion, v.quote.ResetCount), "not demanded", relying,
-		"what a TPM says of itself proves no hardware: one in software says the same, and only its maker's root tells them apart")
+	// What a TPM says of itself proves no hardware: one in software says the
+	// same, and only its maker's root tells them apart.
+	v.note(attest.Skipped, "tpm-firmware", fmt.Sprintf("%v, firmware %#x, reset count %d", v.device, v.quote.FirmwareVersion, v.quote.ResetCount), "not demanded", relying, "")
 }
 
 // extended is a register of zeros after one event.
