@@ -5,6 +5,7 @@ package attest
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -91,6 +92,12 @@ func TestInvariant1NoSilentDowngrade_MeasuredBootKeepsNobodyOut(t *testing.T) {
 		if (l.Standing == StandVerified) != (l.By != "none") {
 			t.Errorf("%s is %s by %q", l.Layer, l.Standing, l.By)
 		}
+	}
+	// A register that the relying party names takes the place of the rule for it.
+	named := append([]string{"pcr2"}, vtpmChecks...)
+	named = slices.DeleteFunc(named, func(s string) bool { return s == "drivers" })
+	if got := standings(TrustStatement(PlatformVTPM, c, nil, rows("vtpm", Pass, named...))); got[LayerKeepKernel] != StandVerified {
+		t.Errorf("with a value for PCR 2 the Keep kernel is %s", got[LayerKeepKernel])
 	}
 	// What was booted rests on every one of these rows.
 	for i, name := range vtpmChecks[1:] {
