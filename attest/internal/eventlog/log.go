@@ -208,6 +208,10 @@ const (
 
 // readSpecID reads the event at the head of a log, which says its form.
 func (l *Log) readSpecID(e Event) error {
+	// It is extended nowhere. TPMs' firmware gives it register 0, TDs' 1.
+	if e.Index > 1 || slices.ContainsFunc(e.Digests[0].Value, func(b byte) bool { return b != 0 }) {
+		return fmt.Errorf("event Spec ID of register %d with digest %x, expected register 0 or 1 and zeros", e.Index, e.Digests[0].Value)
+	}
 	r := &reader{b: e.Data}
 	switch sig := string(r.bytes(16, "Spec ID event")); sig {
 	case specPC, specEFI:
