@@ -114,7 +114,7 @@ func (d *deployment) pack(module string, args []string) (err error) {
 		return err
 	}
 	c := d.work.Config
-	if p := d.f.platform; c.Confidential && (p == attest.PlatformProcess || p == attest.PlatformVM || p == attest.PlatformVTPM || p == attest.PlatformSim) {
+	if p := d.f.platform; c.Confidential && p != "auto" && !slices.Contains(hardware, p) {
 		return failf(exitAttest, "deploy to snp, tdx or sgx; or, if the host may see inside, set confidential = false in Enarx.toml",
 			"the workload is marked confidential, and on platform %s the host can see inside", p)
 	}
