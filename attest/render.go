@@ -62,11 +62,26 @@ func TrustText(layers []Layer, width int) string {
 	for _, l := range layers {
 		words := clean(l.Words)
 		if l.By != "" && l.By != notAll {
-			words += " [" + clean(l.By) + "]"
+			words += " [" + clean(shortNames(l.By)) + "]"
 		}
 		wrap(&b, pad(clean(l.Layer), names)+"  "+pad(string(l.Standing), stands)+"  ", words, width)
 	}
 	return b.String()
+}
+
+// shortNames leaves out of a list of checks the part before the dot that the one
+// before has as well: "snp.chain, dates, signature".
+func shortNames(list string) string {
+	names := strings.Split(list, ", ")
+	last := ""
+	for i, n := range names {
+		dot := strings.LastIndexByte(n, '.') + 1
+		if dot > 0 && n[:dot] == last {
+			names[i] = n[dot:]
+		}
+		last = n[:dot]
+	}
+	return strings.Join(names, ", ")
 }
 
 // Wrap lays one paragraph out under the same rules, with lead in front of its
