@@ -5,6 +5,7 @@ package attest
 
 import (
 	"bytes"
+	"os"
 	"reflect"
 	"testing"
 )
@@ -109,6 +110,14 @@ func TestTPMChallengeHasOneEncoding(t *testing.T) {
 }
 
 func FuzzDecodeTPM(f *testing.F) {
+	real, err := os.ReadFile("vtpm/testdata/swtpm.evidence.cbor")
+	if err != nil {
+		f.Fatal(err)
+	}
+	if _, err := DecodeTPMEvidence(real); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(real)
 	e, err := someTPMEvidence().Encode()
 	if err != nil {
 		f.Fatal(err)

@@ -85,3 +85,27 @@ func TestParseRootsOfMakers(t *testing.T) {
 		}
 	}
 }
+
+// FuzzParseRoots: what is taken for roots are authorities, each of the bytes that
+// were given and nothing after it.
+func FuzzParseRoots(f *testing.F) {
+	for _, name := range []string{"azure-virtual-tpm-root-2023.pem", "gcp_ek_ak_ca_root.crt", "nuvoton-root-ca-2110-nonder.der", "stm-rsa-ek-intermediate-05.pem",
+		"gcp-amd-ecc.ak-chain.pem", "st33-ecc-ek.der"} {
+		f.Add(rootFile(f, name))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		roots, err := ParseRoots(b)
+		if (len(roots) == 0) == (err == nil) || len(roots) > maxRoots {
+			t.Fatalf("%d roots: %v", len(roots), err)
+		}
+		for _, c := range roots {
+			if !c.IsCA || !c.BasicConstraintsValid {
+				t.Fatalf("%q is no authority", c.Subject)
+			}
+			if !bytes.Contains(b, []byte("-----BEGIN")) && !bytes.Equal(c.Raw, b) {
+				t.Fatal("a part of what was given is taken")
+			}
+		}
+		Fingerprints(roots)
+	})
+}

@@ -34,18 +34,18 @@ func (l *Log) Replay(alg Alg) (map[uint32]Register, error) {
 		return nil, fmt.Errorf("event log without digests of algorithm %#x", uint16(alg))
 	}
 	regs := map[uint32]Register{}
-	start := byte(0)
+	start, said := byte(0), false
 	for n, e := range l.Events {
 		if e.Type == noAction {
 			locality, is, err := e.locality()
 			if err != nil {
 				return nil, fmt.Errorf("event %d after the head: %w", n, err)
 			}
-			if is && (regs[0].Events != 0 || start != 0) {
+			if is && (regs[0].Events != 0 || said) {
 				return nil, fmt.Errorf("event %d after the head: StartupLocality after PCR0 was extended, or again", n)
 			}
 			if is {
-				start = locality
+				start, said = locality, true
 			}
 			continue
 		}
