@@ -76,16 +76,23 @@ func (c *Contents) write(dir string) error {
 }
 
 // stalePrefix begins the names of directories that are being written.
-const stalePrefix = ".image-"
+const stalePrefix = ".enarx-image-"
 
 // removeStale removes what builds have left that were killed. A build that is
-// alive holds the lock of its directory.
+// alive holds the lock of its directory. A directory with anything in it that
+// is no file of an image is not ours, whatever its name.
 func removeStale(parent string) {
 	left, err := filepath.Glob(filepath.Join(parent, stalePrefix+"*"))
 	if err != nil {
 		return
 	}
 	for _, dir := range left {
+		if st, err := os.Lstat(dir); err != nil || !st.IsDir() {
+			continue
+		}
+		if ours, err := replaceable(dir); err != nil || !ours {
+			continue
+		}
 		f, err := os.Open(dir)
 		if err != nil {
 			continue

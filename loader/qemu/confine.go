@@ -29,7 +29,7 @@ var reachable = struct{ read, use []string }{
 		"/usr", "/bin", "/lib", "/lib32", "/lib64", "/nix/store", "/gnu/store",
 		"/etc/ld.so.cache", "/etc/ld.so.preload", "/etc/localtime",
 		"/etc/ssl/openssl.cnf", "/etc/pki/tls/openssl.cnf", "/etc/crypto-policies", "/etc/gnutls",
-		"/sys/devices/system",
+		"/sys/devices/system", "/sys/kernel/mm", "/sys/module", "/proc/cpuinfo", "/proc/meminfo", "/proc/sys/vm",
 	},
 	use: []string{"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/kvm", "/dev/sev"},
 }
