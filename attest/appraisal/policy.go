@@ -141,6 +141,14 @@ type VTPMPolicy struct {
 	AcceptUnprovenActivation bool
 }
 
+// Name names the roots that TPMs count under. What the verdict then says of them
+// is the same wherever the same were named, in whatever files and order.
+func (p *VTPMPolicy) Name(roots []*x509.Certificate) {
+	if p.Roots = roots; len(roots) > 0 {
+		p.RootSource = "roots of TPMs that were named, SHA-256 " + vtpm.Fingerprints(roots)
+	}
+}
+
 // Options are those of a verifier under the policy, without any waiver.
 func (p VTPMPolicy) Options() vtpm.Options { return p.options(0, nil) }
 

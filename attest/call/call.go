@@ -18,6 +18,7 @@ package call
 import (
 	"bytes"
 	"crypto/ed25519"
+	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -29,6 +30,7 @@ import (
 	"github.com/enarx/enarx-go/attest/evidence"
 	"github.com/enarx/enarx-go/attest/evidencebundle"
 	"github.com/enarx/enarx-go/attest/replay"
+	"github.com/enarx/enarx-go/attest/vtpm"
 	"github.com/enarx/enarx-go/measure"
 	"github.com/enarx/enarx-go/policy/policytoml"
 )
@@ -56,6 +58,9 @@ type Request struct {
 	// At is the time of the appraisal, RFC 3339; of a replay it may be
 	// absent.
 	At string `json:"at,omitempty"`
+	// TPMRoots are files with the roots of the makers of TPMs that count, PEM
+	// or DER; also for a replay, since none is in a bundle.
+	TPMRoots [][]byte `json:"tpm_roots,omitempty"`
 	// Policy is a policy file.
 	Policy []byte `json:"policy,omitempty"`
 	// References are signed files of reference values, and ReferenceKeys
@@ -117,7 +122,7 @@ func (r *Request) Answer() (answer []byte, yes bool, err error) {
 			return nil, false, fmt.Errorf("time %.40q: write it as 2027-01-31T00:00:00Z", r.At)
 		}
 	}
-	if len(r.Collateral) > MaxFiles || len(r.References) > MaxFiles || len(r.ReferenceKeys) > MaxFiles {
+	if len(r.Collateral) > MaxFiles || len(r.References) > MaxFiles || len(r.ReferenceKeys) > MaxFiles || len(r.TPMRoots) > MaxFiles {
 		return nil, false, fmt.Errorf("more than %d files", MaxFiles)
 	}
 	var keys []ed25519.PublicKey
@@ -128,13 +133,22 @@ func (r *Request) Answer() (answer []byte, yes bool, err error) {
 		}
 		keys = append(keys, ks...)
 	}
+	var roots []*x509.Certificate
+	for i, f := range r.TPMRoots {
+		some, err := vtpm.ParseRoots(f)
+		if err != nil {
+			return nil, false, fmt.Errorf("file %d of roots of TPMs: %w", i+1, err)
+		}
+		roots = append(roots, some...)
+	}
 	if r.Replay {
-		return r.replay(at, keys)
+		return r.replay(replay.Options{At: at, ReferenceKeys: keys, TPMRoots: roots})
 	}
 	q, err := r.request(at, keys)
 	if err != nil {
 		return nil, false, err
 	}
+	q.Policy.VTPM.Name(roots)
 	res, err := appraisal.Appraise(*q)
 	if err != nil {
 		return nil, false, err
@@ -143,7 +157,7 @@ func (r *Request) Answer() (answer []byte, yes bool, err error) {
 	return answer, res.Accepted, err
 }
 
-func (r *Request) replay(at time.Time, keys []ed25519.PublicKey) ([]byte, bool, error) {
+func (r *Request) replay(o replay.Options) ([]byte, bool, error) {
 	if r.Collateral != nil || r.Policy != nil || r.References != nil || r.ReportData != "" || r.HostData != "" {
 		return nil, false, errors.New("a replay takes collateral and demands from the bundle; leave them out, or appraise the file instead")
 	}
@@ -151,7 +165,7 @@ func (r *Request) replay(at time.Time, keys []ed25519.PublicKey) ([]byte, bool, 
 	if err != nil {
 		return nil, false, err
 	}
-	out, err := replay.Run(b, replay.Options{At: at, ReferenceKeys: keys})
+	out, err := replay.Run(b, o)
 	if err != nil {
 		return nil, false, err
 	}

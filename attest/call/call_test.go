@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"github.com/enarx/enarx-go/attest/attesttest/corpus"
 	"github.com/enarx/enarx-go/attest/call"
 	"github.com/enarx/enarx-go/attest/replay"
+	"github.com/enarx/enarx-go/attest/vtpm"
 	"github.com/enarx/enarx-go/measure"
 )
 
@@ -165,4 +167,66 @@ func FuzzJSON(f *testing.F) {
 			t.Errorf("%q", answer)
 		}
 	})
+}
+
+// TPMs count under the roots of the request only, for an appraisal and for a
+// replay, and no bundle takes its own word for their activation.
+func TestTPMsCountUnderNamedRoots(t *testing.T) {
+	read := func(name string) []byte {
+		b, err := os.ReadFile("../evidence/testdata/tpm/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	google, own := read("gcp_ek_ak_ca_root.crt"), read("keep-swtpm.root.pem")
+	bundle := func(evidence, root []byte, at string, policy string, col ...[]byte) []byte {
+		roots, err := vtpm.ParseRoots(root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		when, err := time.Parse(time.RFC3339, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		src := replay.Source{File: evidence, At: when, Maker: "test", TPMRoots: roots}
+		if policy != "" {
+			src.Policy = []byte(policy)
+		}
+		for _, c := range col {
+			src.Collateral = append(src.Collateral, attest.Evidence{MediaType: attest.MediaTypeCertificate, Value: c})
+		}
+		b, res, err := replay.Make(src)
+		if err != nil || !res.Accepted {
+			t.Fatalf("%v, %v", err, res.Rows.Err())
+		}
+		enc, err := b.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return enc
+	}
+	const word = "version = 1\n[vtpm]\naccept_unproven_activation = true\n"
+	quote, keep, issuer := read("gcp-amd-ecc.json"), read("keep-swtpm.cbor"), read("keep-swtpm.issuer.der")
+	of := func(files ...[]byte) [][]byte { return files }
+	for name, c := range map[string]struct {
+		r   call.Request
+		yes bool
+	}{
+		"its root":              {call.Request{Evidence: quote, At: "2026-02-03T00:00:00Z", TPMRoots: of(own, google)}, true},
+		"no root":               {call.Request{Evidence: quote, At: "2026-02-03T00:00:00Z"}, false},
+		"another root":          {call.Request{Evidence: quote, At: "2026-02-03T00:00:00Z", TPMRoots: of(own)}, false},
+		"a root that is none":   {call.Request{Evidence: quote, At: "2026-02-03T00:00:00Z", TPMRoots: of(google, quote)}, false},
+		"too many":              {call.Request{Evidence: quote, At: "2026-02-03T00:00:00Z", TPMRoots: make([][]byte, call.MaxFiles+1)}, false},
+		"replay":                {call.Request{Evidence: bundle(quote, google, "2026-02-03T00:00:00Z", ""), Replay: true, TPMRoots: of(google)}, true},
+		"replay, no root":       {call.Request{Evidence: bundle(quote, google, "2026-02-03T00:00:00Z", ""), Replay: true}, false},
+		"a Keep":                {call.Request{Evidence: keep, At: "2026-11-26T00:00:00Z", TPMRoots: of(own), Collateral: of(issuer)}, false},
+		"a Keep, on a word":     {call.Request{Evidence: keep, At: "2026-11-26T00:00:00Z", TPMRoots: of(own), Collateral: of(issuer), Policy: []byte(word)}, true},
+		"replay of it":          {call.Request{Evidence: bundle(keep, own, "2026-11-26T00:00:00Z", word, issuer), Replay: true, TPMRoots: of(own)}, false},
+		"the bundle, on a word": {call.Request{Evidence: bundle(keep, own, "2026-11-26T00:00:00Z", word, issuer), At: "2026-11-26T00:00:00Z", TPMRoots: of(own), Policy: []byte(word)}, true},
+	} {
+		if answer, yes := ask(t, &c.r); yes != c.yes {
+			t.Errorf("%s: yes %v: %s", name, yes, answer)
+		}
+	}
 }

@@ -17,7 +17,6 @@ import (
 	"github.com/enarx/enarx-go/attest/appraisal"
 	"github.com/enarx/enarx-go/attest/evidence"
 	"github.com/enarx/enarx-go/attest/evidencebundle"
-	"github.com/enarx/enarx-go/attest/vtpm"
 	"github.com/enarx/enarx-go/measure"
 	"github.com/enarx/enarx-go/policy/policytoml"
 )
@@ -223,11 +222,7 @@ func appraise(b *evidencebundle.Bundle, o Options) (*appraisal.Result, []string,
 	if !o.OwnPolicy {
 		r.Policy.VTPM.AcceptUnprovenActivation = false
 	}
-	if len(o.TPMRoots) > 0 {
-		// The words are in the verdict: the same roots give the same.
-		r.Policy.VTPM.Roots = o.TPMRoots
-		r.Policy.VTPM.RootSource = "roots of TPMs that were named, SHA-256 " + vtpm.Fingerprints(o.TPMRoots)
-	}
+	r.Policy.VTPM.Name(o.TPMRoots)
 	var notCounted []string
 	if len(b.References) > 0 {
 		r.References = []attest.ReferenceValue{} // not nil: they were demanded

@@ -10,8 +10,8 @@
 //	enarxVerify(evidence, options)  // a Uint8Array; returns JSON as a string
 //
 // where options may have at (RFC 3339), replay (true), policy (a Uint8Array),
-// collateral, references and referenceKeys (arrays of Uint8Array), reportData
-// and hostData (hexadecimal): the fields of package call.
+// collateral, references, referenceKeys and tpmRoots (arrays of Uint8Array),
+// reportData and hostData (hexadecimal): the fields of package call.
 //
 // Built for WASI (GOOS=wasip1 GOARCH=wasm) or natively it reads standard input
 // to its end: an evidence bundle, which it replays, or a request of package call

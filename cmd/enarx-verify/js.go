@@ -86,6 +86,8 @@ func set(r *call.Request, name string, v js.Value) (err error) {
 		r.Collateral, err = files(name, v)
 	case "references":
 		r.References, err = files(name, v)
+	case "tpmRoots":
+		r.TPMRoots, err = files(name, v)
 	case "referenceKeys":
 		r.ReferenceKeys, err = files(name, v)
 	default:

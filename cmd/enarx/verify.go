@@ -185,9 +185,11 @@ func (a *app) request(f *verifyFlags) (appraisal.Request, error) {
 	if r.Policy, err = readPolicy(f.policy); err != nil {
 		return r, err
 	}
-	if r.Policy.VTPM.Roots, r.Policy.VTPM.RootSource, err = tpmRoots(f.tpmRoot); err != nil {
+	roots, _, err := tpmRoots(f.tpmRoot)
+	if err != nil {
 		return r, err
 	}
+	r.Policy.VTPM.Name(roots)
 	switch {
 	case len(f.reference) > 0:
 		r.References, err = readReferences(f.reference, f.referenceKey, r.At)

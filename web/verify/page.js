@@ -138,6 +138,7 @@ async function appraise(evidence, collateral) {
     policy: $("policy").files.length > 0 ? await bytes($("policy").files[0]) : undefined,
     references: $("references").files.length > 0 ? await all($("references")) : undefined,
     referenceKeys: $("keys").files.length > 0 ? await all($("keys")) : undefined,
+    tpmRoots: $("tpmroots").files.length > 0 ? await all($("tpmroots")) : undefined,
     reportData: $("report").value.trim() || undefined,
     collateral: collateral.length > 0 ? collateral : undefined,
     at: at || undefined,
