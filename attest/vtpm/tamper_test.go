@@ -105,7 +105,7 @@ var parts = []part{
 	{"signature", func(e *attest.TPMEvidence) []byte { return e.Signature }, true, false, nil},
 	{"attestation key", func(e *attest.TPMEvidence) []byte { return e.AK }, true, true, nil},
 	{"endorsement certificate", func(e *attest.TPMEvidence) []byte { return e.Endorsements[0].Certificate }, false, true, nil},
-	{"endorsement key", func(e *attest.TPMEvidence) []byte { return e.Endorsements[0].Public }, true, true, openInEndorsementKey},
+	{"endorsement key", func(e *attest.TPMEvidence) []byte { return e.Endorsements[0].Public }, false, true, openInEndorsementKey},
 	{"event log", func(e *attest.TPMEvidence) []byte { return e.EventLog }, false, false, openInLog},
 }
 
