@@ -72,6 +72,20 @@ func TestParseRootsOfMakers(t *testing.T) {
 	if roots, err := ParseRoots(all); err != nil || len(roots) != len(issuers) {
 		t.Errorf("%d roots in one file: %v", len(roots), err)
 	}
+	for name, broken := range map[string][]byte{
+		"the last is cut":        all[:len(all)-60],
+		"one does not end":       bytes.Replace(all, []byte("-----END CERTIFICATE-----"), nil, 1),
+		"one is not base64":      bytes.Replace(all, []byte("MII"), []byte("M!I"), 1),
+		"a private key is there": append(bytes.Clone(all), []byte("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")...),
+		"only the beginning":     []byte("-----BEGIN CERTIFICATE-----\n"),
+	} {
+		if roots, err := ParseRoots(broken); err == nil || roots != nil {
+			t.Errorf("%s: %d roots are taken", name, len(roots))
+		}
+	}
+	if roots, err := ParseRoots(append([]byte("These are the makers' roots.\n"), all...)); err != nil || len(roots) != len(issuers) {
+		t.Errorf("with words before them: %d roots: %v", len(roots), err)
+	}
 	for _, name := range []string{"st33-ecc-ek.der", "gce-uca-rsa-enc.pem", "gce-pca-ecc-sign.pem"} {
 		b := rootFile(t, name)
 		if _, err := ParseRoots(b); err == nil {

@@ -119,13 +119,14 @@ const (
 // another order than DER's. Package x509 reads over that, and so does this: the
 // user has named these very bytes, and its signature and the names below it are
 // compared as bytes, so nothing is concluded from their form. Bytes after a
-// certificate refuse, in DER and in a block of PEM.
+// certificate refuse, in DER and in a block of PEM, and so does a block of PEM
+// that cannot be read: a root that was named must not be missing silently.
 func ParseRoots(b []byte) ([]*x509.Certificate, error) {
 	if len(b) > maxRootFile {
 		return nil, fmt.Errorf("TPM roots: %d bytes, expected at most %d", len(b), maxRootFile)
 	}
 	ders := [][]byte{b}
-	if bytes.Contains(b, []byte("-----BEGIN")) {
+	if n := bytes.Count(b, []byte("-----BEGIN")); n != 0 {
 		ders = nil
 		for rest := b; ; {
 			var block *pem.Block
@@ -138,6 +139,9 @@ func ParseRoots(b []byte) ([]*x509.Certificate, error) {
 			if ders = append(ders, block.Bytes); len(ders) > maxRoots {
 				return nil, fmt.Errorf("TPM roots: more than %d certificates", maxRoots)
 			}
+		}
+		if n != len(ders) {
+			return nil, fmt.Errorf("TPM roots: %d blocks of PEM begin, of which %d can be read; repair the file", n, len(ders))
 		}
 	}
 	var roots []*x509.Certificate

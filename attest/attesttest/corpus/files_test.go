@@ -50,7 +50,7 @@ var elsewhere = map[string]string{
 	"tdx/v4-00806f-gcp-cos113.ccel-*":               "event log; attest/internal/eventlog",
 	"tdx/v4-90c06f-dstack.eventlog.json":            "event log",
 	"tdx/v4-preproduction-root.ccel-data.bin":       "event log of a TD whose quote is refused",
-	"tdx/v4-90c06f-azure-vtpm.*":                    "vTPM of an Azure TD: no evidence of TDX; attest/evidence reads the HCL report and attest/appraisal the TPM's quote",
+	"tdx/v4-90c06f-azure-vtpm.*":                    "vTPM of an Azure TD: no evidence of TDX; attest/evidence reads the HCL report, attest/appraisal the TPM's quote, and attest/internal/tpm the chain of its key",
 	"sgx/v3-00606a-enarx-xeon.csr.der":              "wrapping; attest/evidence takes the quote out of it, which is here",
 	"sgx/v3-ppid-certdata-debug.encrypted-ppid.bin": "384 bytes of the quote that is here",
 	"nitro/aws-nitro-root-g1.pem":                   "built into attest/nitro",
@@ -71,7 +71,7 @@ func reason(name string) string {
 // notHere are the files that no package of this module has a copy of: they are
 // part of another file, or nobody's evidence needs them.
 var notHere = []string{
-	"tdx/v4-90c06f-azure-vtpm.ak-chain.pem", "sgx/v3-ppid-certdata-debug.encrypted-ppid.bin",
+	"sgx/v3-ppid-certdata-debug.encrypted-ppid.bin",
 }
 
 // copies are the digests of all files below attest/.

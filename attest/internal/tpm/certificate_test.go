@@ -79,6 +79,7 @@ var certVectors = []struct {
 	{"gce-pca-rsa-enc.pem", "gcp_ek_ak_ca_intermediate_v3.crt", false, "2022-11-23", "2052-11-15", 0, false, "", true},
 	{"gce-uca-ecc-sign.pem", "tpm_ek_intermediate_3.crt", false, "2022-10-07", "2052-09-29", 0, true, "", false},
 	{"gce-uca-rsa-enc.pem", "tpm_ek_intermediate_3.crt", true, "2022-10-07", "2052-09-29", 0, true, "", false},
+	{"gcp-cos85-nonce.ak.der", "tpm_ek_intermediate_2.crt", false, "2021-08-31", "2051-08-24", 0, true, "GOOG vTPM, version id:20160511", false},
 	{"st33-rsa-ek-padded.der", "stm-rsa-ek-intermediate-05.pem", true, "2018-07-11", "2028-07-11", 431, true, "STM ST33HTPHAHB4, version id:00490004", false},
 	{"st33-ecc-ek.der", "stm-ecc-ek-intermediate-01.pem", true, "2018-07-26", "2028-07-26", 0, true, "STM ST33HTPHAHB4, version id:00490004", false},
 }

@@ -9,10 +9,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/x509"
-	"encoding/asn1"
 	"encoding/binary"
-	"encoding/pem"
 	"math/big"
 	"os"
 	"strings"
@@ -329,35 +326,12 @@ func TestSignaturesOfRealTPMs(t *testing.T) {
 	if err := old.Verify(w.Key, file(t, "gcp-windows-sha1.quote.bin")); err == nil || !strings.Contains(err.Error(), "SHA-1") {
 		t.Errorf("SHA-1: %v", err)
 	}
-}
-
-// The key that Google certifies has signed the quote beside its certificate; the
-// key of the issuer has not.
-func TestSignatureOfACertifiedKey(t *testing.T) {
-	chain, err := os.ReadFile("testdata/gcp-amd-ecc.ak-chain.pem")
-	if err != nil {
-		t.Fatal(err)
+	creation, err := ParseSignature(file(t, "gcp-windows-sha1.ak-creation.sig.bin"))
+	if err != nil || creation.Hash != AlgSHA1 {
+		t.Fatal(creation, err)
 	}
-	var s Signature
-	var numbers struct{ R, S *big.Int }
-	if rest, err := asn1.Unmarshal(file(t, "gcp-amd-ecc.sig.der"), &numbers); err != nil || len(rest) != 0 {
-		t.Fatal(err)
-	}
-	s.Alg, s.Hash, s.R, s.S = AlgECDSA, AlgSHA256, numbers.R, numbers.S
-	quote := file(t, "gcp-amd-ecc.quote.bin")
-	n := 0
-	for block, rest := pem.Decode(chain); block != nil; block, rest = pem.Decode(rest) {
-		c, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := s.Verify(c.PublicKey, quote); (err == nil) != (n == 0) {
-			t.Errorf("certificate %d of %q: %v", n, c.Subject, err)
-		}
-		n++
-	}
-	if n < 2 {
-		t.Fatalf("%d certificates", n)
+	if err := creation.Verify(w.Key, file(t, "gcp-windows-sha1.ak-creation.attest.bin")); err == nil || !strings.Contains(err.Error(), "SHA-1") {
+		t.Errorf("SHA-1 over the creation of the key: %v", err)
 	}
 }
 
