@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	ll "github.com/landlock-lsm/go-landlock/landlock/syscall"
 	"golang.org/x/sys/unix"
@@ -66,10 +67,11 @@ func handled(version int) ll.RulesetAttr {
 
 // confine puts the calling thread, and with it what is started from it, into a
 // domain of its own. The goroutine must be locked to it for good. program is
-// what will be started, state a directory that it keeps files in, or nil. What
+// what will be started, state a directory that it keeps files in, or nil, and
+// apart are places that it must not reach even if it lies in one with them. What
 // Landlock cannot do on this kernel is left to the user's rights: confine says
 // then that it did nothing.
-func confine(program string, state *os.File) (version int, err error) {
+func confine(program string, state *os.File, apart []string) (version int, err error) {
 	version = sandbox.Probe().LandlockABI
 	if version == 0 {
 		return 0, nil
@@ -91,7 +93,7 @@ func confine(program string, state *os.File) (version int, err error) {
 		defer unix.Close(fd)
 		return grant(rules, fd, rights&attr.HandledAccessFS)
 	}
-	for _, path := range append(beside(program), reachable.read...) {
+	for _, path := range append(beside(program, apart), reachable.read...) {
 		if err := allow(path, readFiles); err != nil {
 			return 0, err
 		}
@@ -136,16 +138,30 @@ func grant(rules, fd int, rights uint64) error {
 	return nil
 }
 
-// beside are the program and, for one that is installed below a prefix of its
-// own, its libraries and data there.
-func beside(program string) []string {
+// beside are the program and the directories that came with it: those of its
+// prefix, or the one that it lies in where that is no directory of programs. One
+// that any of apart lies in is left out.
+func beside(program string, apart []string) []string {
 	if real, err := filepath.EvalSymlinks(program); err == nil {
 		program = real
 	}
-	dirs := []string{program}
-	if bin := filepath.Dir(program); filepath.Base(bin) == "bin" {
-		for _, name := range []string{"bin", "lib", "lib64", "libexec", "share"} {
-			dirs = append(dirs, filepath.Join(filepath.Dir(bin), name))
+	dirs, bin := []string{program}, filepath.Dir(program)
+	candidates := []string{bin}
+	if filepath.Base(bin) == "bin" {
+		for _, name := range []string{"lib", "lib64", "libexec", "share"} {
+			candidates = append(candidates, filepath.Join(filepath.Dir(bin), name))
+		}
+	}
+	for _, dir := range candidates {
+		holds := func(path string) bool {
+			if real, err := filepath.EvalSymlinks(path); err == nil {
+				path = real
+			}
+			rel, err := filepath.Rel(dir, path)
+			return err != nil || filepath.IsLocal(rel)
+		}
+		if !slices.ContainsFunc(apart, holds) {
+			dirs = append(dirs, dir)
 		}
 	}
 	return dirs

@@ -121,8 +121,11 @@ func TestQEMUThatWasTakenOver(t *testing.T) {
 		t.Fatal("this kernel has no Landlock: what is tested here cannot be seen")
 	}
 	path := testProgram(t)
-	secret, public := filepath.Join(filepath.Dir(path), "secret"), filepath.Join(filepath.Dir(path), "public")
-	if err := errors.Join(os.WriteFile(secret, []byte("x"), 0o644), os.Mkdir(public, 0o777), os.Chmod(public, 0o777)); err != nil {
+	// Below the program's own directory: that is where an operator may have put
+	// all that is the agent's.
+	state, public := filepath.Join(filepath.Dir(path), "state"), filepath.Join(filepath.Dir(path), "public")
+	secret := filepath.Join(state, "secret")
+	if err := errors.Join(os.Mkdir(state, 0o755), os.WriteFile(secret, []byte("x"), 0o644), os.Mkdir(public, 0o777), os.Chmod(public, 0o777)); err != nil {
 		t.Fatal(err)
 	}
 	start := func(args ...string) (*child, *os.File) {
@@ -132,7 +135,7 @@ func TestQEMUThatWasTakenOver(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { r.Close() })
-		c, err := spawn(path, append([]string{takenOver}, args...), []*os.File{w}, nil)
+		c, err := spawn(path, append([]string{takenOver}, args...), []*os.File{w}, nil, state)
 		w.Close()
 		if err != nil {
 			t.Fatal(err)
@@ -170,6 +173,43 @@ func TestQEMUThatWasTakenOver(t *testing.T) {
 	for _, want := range []string{"read a secret", "read /etc", "list /", "write", "signal another"} {
 		if !slices.Contains(got, want) {
 			t.Errorf("without Landlock %q does not work, so that above says nothing", want)
+		}
+	}
+}
+
+// What came with a QEMU is within its reach, and a directory that holds the
+// loader's own beside it is not.
+func TestWhatLiesBesideAProgram(t *testing.T) {
+	top := t.TempDir()
+	for _, name := range []string{"own/qemu", "prefix/bin/qemu", "state/tpm-authority/key"} {
+		path := filepath.Join(top, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, nil, 0o755)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink(filepath.Join(top, "state"), filepath.Join(top, "link")); err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range []struct{ program, apart, want string }{
+		{"own/qemu", "state", "own own/qemu"},
+		{"own/qemu", "own/state", "own/qemu"},
+		{"own/qemu", "own", "own/qemu"},
+		{"own/qemu", "owner", "own own/qemu"},
+		{"prefix/bin/qemu", "state", "prefix/bin prefix/bin/qemu prefix/lib prefix/lib64 prefix/libexec prefix/share"},
+		{"prefix/bin/qemu", "prefix/share/state", "prefix/bin prefix/bin/qemu prefix/lib prefix/lib64 prefix/libexec"},
+		{"state/qemu", "link/tpm-authority", "state/qemu"},
+	} {
+		var got []string
+		for _, dir := range beside(filepath.Join(top, x.program), []string{filepath.Join(top, x.apart)}) {
+			rel, err := filepath.Rel(top, dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, rel)
+		}
+		slices.Sort(got)
+		if strings.Join(got, " ") != x.want {
+			t.Errorf("%s apart from %s: %v, expected %s", x.program, x.apart, got, x.want)
 		}
 	}
 }

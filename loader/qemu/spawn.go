@@ -35,8 +35,9 @@ type child struct {
 // spawn starts a program with files as descriptors 3 and up. It runs in a
 // session of its own, as nobody where the loader is root, without a network,
 // under Landlock, and it is killed when the loader's process ends, however that
-// ends. state, if not nil, is a directory in which it keeps files.
-func spawn(path string, args []string, files []*os.File, state *os.File) (*child, error) {
+// ends. state, if not nil, is a directory in which it keeps files; apart are
+// directories that are none of its business.
+func spawn(path string, args []string, files []*os.File, state *os.File, apart ...string) (*child, error) {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
@@ -49,7 +50,7 @@ func spawn(path string, args []string, files []*os.File, state *os.File) (*child
 	defer w.Close()
 	all := append([]*os.File{null, null, w}, files...)
 	c := &child{complaint: &tail{}, ended: make(chan struct{}), user: os.Geteuid()}
-	pidfd, err := c.begin(path, args, all, state)
+	pidfd, err := c.begin(path, args, all, state, apart)
 	if err != nil {
 		r.Close()
 		return nil, fmt.Errorf("start %s: %w", path, err)
@@ -74,10 +75,10 @@ func spawn(path string, args []string, files []*os.File, state *os.File) (*child
 // begin starts the process from a thread that is confined as the process is to
 // be, and gives its pidfd, or -1. The kernel ends the process when that thread
 // ends, so it stays as long.
-func (c *child) begin(path string, args []string, files []*os.File, state *os.File) (pidfd int, err error) {
+func (c *child) begin(path string, args []string, files []*os.File, state *os.File, apart []string) (pidfd int, err error) {
 	started := make(chan error)
 	onThread(func() {
-		version, err := confine(path, state)
+		version, err := confine(path, state, apart)
 		if err == nil {
 			c.landlock = version
 			pidfd, err = c.launch(path, args, files)

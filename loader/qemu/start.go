@@ -288,12 +288,23 @@ func (s *start) startQEMU() error {
 	case attest.PlatformTDX:
 		m.Firmware = path(s.boot.firmware)
 	}
-	c, err := spawn(p.path, m.Args(), files, nil)
+	c, err := spawn(p.path, m.Args(), files, nil, s.apart()...)
 	if err != nil {
 		return err
 	}
 	s.k.qemu = c
 	return nil
+}
+
+// apart are directories with what no guest is to see, whatever lies beside them.
+func (s *start) apart() []string {
+	var dirs []string
+	for _, dir := range []string{s.spec.StateDir, s.l.o.TPMAuthority} {
+		if dir != "" {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs
 }
 
 // await waits until the Keep runtime in the machine has opened its sallyport.

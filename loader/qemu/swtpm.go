@@ -49,7 +49,7 @@ func (s *start) startTPM(ctx context.Context) error {
 	// not walk the way to its state.
 	c, err := spawn(path, []string{"socket", "--tpm2", "--tpmstate", "dir=/proc/self/fd/4,mode=0600",
 		"--ctrl", "type=unixio,clientfd=3", "--flags", "startup-clear", "--terminate"},
-		[]*os.File{s.sockets.tpm[0], state}, state)
+		[]*os.File{s.sockets.tpm[0], state}, state, s.apart()...)
 	// The machine's end of the pair is QEMU's, this one the TPM's.
 	s.sockets.tpm[0].Close()
 	s.sockets.tpm[0] = nil
