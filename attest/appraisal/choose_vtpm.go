@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
+	"slices"
 
 	"github.com/enarx/enarx-go/attest"
 	"github.com/enarx/enarx-go/attest/evidence"
@@ -84,10 +85,11 @@ func (r *Request) withoutVouched(p evidence.Piece, all []evidence.Piece) *Reques
 // passed all its own checks. Nothing is asked of the piece that was asked of
 // the other already: firmware level, chip, host data.
 func (r *Request) vouched(p evidence.Piece, before []Piece) Piece {
-	for _, b := range before {
-		if p.Vouch.Evidence != sha256.Sum256(b.Evidence.Value) || b.Claims == nil {
-			continue
-		}
+	// The same evidence can be there several times, bound to other data each
+	// time. It vouches if it was accepted wherever it is.
+	voucher := func(b Piece) bool { return p.Vouch.Evidence == sha256.Sum256(b.Evidence.Value) }
+	refused := slices.ContainsFunc(before, func(b Piece) bool { return voucher(b) && b.Claims == nil })
+	if slices.ContainsFunc(before, voucher) && !refused {
 		q := *r
 		q.HostData, q.References = nil, nil
 		for _, ref := range r.References {

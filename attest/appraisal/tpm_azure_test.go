@@ -16,7 +16,7 @@ import (
 )
 
 // azureTDX puts what a TD on Azure gave into the JSON of Trustee's attester.
-func azureTDX(t testing.TB, change func(quote map[string]any)) []byte {
+func azureTDX(t testing.TB, change func(quote map[string]any), more ...func(file map[string]any)) []byte {
 	t.Helper()
 	const local = "../evidence/testdata/tdx/v4-90c06f-azure-vtpm."
 	var byIndex map[string]string
@@ -31,11 +31,15 @@ func azureTDX(t testing.TB, change func(quote map[string]any)) []byte {
 		"message": hex.EncodeToString(read(t, local+"tpm-quote.bin")), "signature": hex.EncodeToString(read(t, local+"tpm-sig.bin")), "pcrs": pcrs,
 	}
 	change(quote)
-	b, err := json.Marshal(map[string]any{
+	file := map[string]any{
 		"version": "1", "tpm_quote": quote,
 		"hcl_report": base64.RawURLEncoding.EncodeToString(read(t, local+"hcl.bin")),
 		"td_quote":   base64.RawURLEncoding.EncodeToString(read(t, dcapData+"tdx/v4-90c06f-azure-vtpm.quote.bin")),
-	})
+	}
+	for _, change := range more {
+		change(file)
+	}
+	b, err := json.Marshal(file)
 	if err != nil {
 		t.Fatal(err)
 	}

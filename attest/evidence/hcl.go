@@ -46,6 +46,9 @@ func parseHCL(b []byte) (*hcl, error) {
 	if len(b) < hclRuntimeData {
 		return nil, fmt.Errorf("%d bytes, expected at least %d", len(b), hclRuntimeData)
 	}
+	if !bytes.HasPrefix(b, hclMagic) {
+		return nil, fmt.Errorf("begins with %x, expected %q", b[:len(hclMagic)], hclMagic)
+	}
 	u32 := func(at int) uint32 { return binary.LittleEndian.Uint32(b[at:]) }
 	h := &hcl{version: u32(4), kind: u32(hclRuntime + 8), report: b[hclHeader:hclRuntime:hclRuntime], hash: u32(hclRuntime + 12)}
 	total, data, size := uint64(u32(8)), uint64(u32(hclRuntime)), uint64(u32(hclRuntime+16))

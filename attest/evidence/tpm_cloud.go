@@ -295,27 +295,48 @@ func (f *Found) vaporNitro(att object, quote Piece, p *tpmParts, depth int) erro
 	if len(g.Pieces) != 1 || g.Pieces[0].Evidence.MediaType != attest.MediaTypeNitro {
 		return malformed(formatVaporTPM, `"attestation.nitro.document" is no document`)
 	}
-	const todo = "quote and document are of different machines or times; do not use them"
-	doc, err := nitrodoc.Parse(b)
-	switch {
-	case err != nil:
-		// The document's own rows say what is wrong with it; the quote rests
-		// on it and falls with it.
-	case doc.Kind != nitrodoc.TPM:
-		return malformed(formatVaporTPM, "a document of %v beside the quote of a TPM", doc.Kind)
-	default:
-		// The point, uncompressed: the last 65 bytes of the key in DER, too.
-		key := len(doc.PublicKey) >= pointSize && bytes.HasSuffix(p.Key, doc.PublicKey)
-		f.check(key, "tpm-key", seenKey(key), "the key in the member public_key of the document", "the Nitro document", todo)
-		same, why := sameRegisters(doc, p)
-		f.check(same, "tpm-registers", why, "those in the document", "the Nitro document", todo)
+	// The document is the piece, not what it lay in: whatever it is wrapped in
+	// beyond this JSON, this very document is what vouches.
+	doc, err := nitrodoc.Parse(f.Pieces[0].Evidence.Value)
+	if err != nil {
+		// Nothing is known that would vouch; the document's own rows say why.
+		f.Pieces = append(f.Pieces, quote)
+		return nil
 	}
-	key, err := x509.ParsePKIXPublicKey(p.Key)
+	if doc.Kind != nitrodoc.TPM {
+		return malformed(formatVaporTPM, "a document of %v beside the quote of a TPM", doc.Kind)
+	}
+	ak, err := documentKey(doc.PublicKey)
+	if err != nil {
+		return malformed(formatVaporTPM, "member public_key of the document: %w", err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(ak)
 	if err != nil {
 		return malformed(formatVaporTPM, "%w", err) // unreachable: made here
 	}
-	f.vouched(0, key, "the member public_key of the Nitro document, into which the instance put it, with the registers that the hypervisor signed", quote)
+	const todo = "quote and document are of different machines or times; do not use them"
+	key := bytes.Equal(p.Key, der)
+	f.check(key, "tpm-key", seenKey(key), "the key in the member public_key of the document", "the Nitro document", todo)
+	same, why := sameRegisters(doc, p)
+	f.check(same, "tpm-registers", why, "those in the document", "the Nitro document", todo)
+	f.vouched(0, ak, "the member public_key of the Nitro document, into which the instance put it, with the registers that the hypervisor signed", quote)
 	return nil
+}
+
+// documentKey reads the key that an instance put into a document: a point on
+// P-256, uncompressed, or the key in DER that ends in it.
+func documentKey(b []byte) (crypto.PublicKey, error) {
+	if len(b) == pointSize {
+		return ecdsa.ParseUncompressedPublicKey(elliptic.P256(), b)
+	}
+	k, err := x509.ParsePKIXPublicKey(b)
+	if err != nil {
+		return nil, fmt.Errorf("no point on P-256 and no key in DER, %d bytes", len(b))
+	}
+	if e, ok := k.(*ecdsa.PublicKey); ok && e.Curve == elliptic.P256() {
+		return e, nil
+	}
+	return nil, fmt.Errorf("no key on P-256")
 }
 
 // pointSize is the size of a point of P-256, uncompressed.

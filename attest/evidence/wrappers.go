@@ -175,12 +175,14 @@ func findAzureSNP1(o object, depth int) (*Found, error) {
 }
 
 func azureSNP(o object, key string, report []byte, quote string, depth int) (*Found, error) {
+	// The runtime data that name the TPM's key must be those of the very report
+	// that vouches for it: nothing wrapped, and nothing else that binds data.
+	if !bytes.HasPrefix(report, hclMagic) {
+		return nil, malformed(formatAzureSNP, "%q holds no HCL report", key)
+	}
 	f, err := inner(formatAzureSNP, key, report, depth)
 	if err != nil {
 		return nil, err
-	}
-	if f.Pieces[0].ReportData == nil {
-		return nil, malformed(formatAzureSNP, "%q holds no HCL report", key)
 	}
 	vcek, err := o.str("vcek")
 	if err != nil {
@@ -213,12 +215,15 @@ func findAzureTDX(o object, depth int) (*Found, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(f.Pieces) != 1 || f.Pieces[0].Evidence.MediaType != attest.MediaTypeTDX {
+		return nil, malformed(formatAzureTDX, `"td_quote" is no quote of a TD`)
+	}
 	raw, err := o.bytes("hcl_report")
 	if err != nil {
 		return nil, malformed(formatAzureTDX, "%w", err)
 	}
 	h, err := parseHCL(raw)
-	if err == nil && (!bytes.HasPrefix(raw, hclMagic) || h.kind != hclTypeTDX) {
+	if err == nil && h.kind != hclTypeTDX {
 		err = fmt.Errorf("no HCL report of a TD")
 	}
 	if err != nil {
