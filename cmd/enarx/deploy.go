@@ -168,7 +168,7 @@ func (d *deployment) connect(ctx context.Context, platforms []string) (*client.S
 // create asks for the first of platforms that the agent has. What it answers
 // decides nothing: the appraisal demands the platform that was asked for.
 func (d *deployment) create(ctx context.Context, platforms []string) (err error) {
-	class := memoryClass(d.work)
+	class := memoryClass(d.work, agentMemory)
 	for _, p := range platforms {
 		d.demand.Platform = p
 		d.created, err = d.agent.Create(ctx, api.CreateRequest{Platform: p, MemoryClass: class}, "")
@@ -189,21 +189,24 @@ func (d *deployment) create(ctx context.Context, platforms []string) (err error)
 	return err
 }
 
-// memoryClass is the power of two that a Keep needs for this workload; 0 lets
-// the agent choose where its default suffices.
-func memoryClass(w *packed) uint64 {
+// agentMemory is the memory class of a Keep unless the agent is asked for one.
+const agentMemory = 512 << 20
+
+// memoryClass is the power of two that a Keep needs for this workload; 0 leaves
+// it at the usual size where that suffices.
+func memoryClass(w *packed, usual uint64) uint64 {
 	const (
-		runtime = 128 << 20 // the Keep runtime and compiled code of a small module
-		plenty  = 512 << 20 // the agent's default
+		runtime = 128 << 20 // a small kernel, the Keep runtime, the workload's first memory
+		compile = 8         // times the module: measured, 225 MB for CPython's 26
 	)
-	need := runtime + w.Config.Limits.MemoryBytes + 4*uint64(len(w.Bundle))
+	need := runtime + w.Config.Limits.MemoryBytes + compile*uint64(len(w.Bundle))
 	for _, s := range w.Config.Scratch {
 		need += 2 * s.Bytes // a file that grows is there twice for a moment
 	}
-	if need <= plenty {
+	if need <= usual {
 		return 0
 	}
-	class := uint64(plenty)
+	class := usual
 	for class < need {
 		class <<= 1
 	}

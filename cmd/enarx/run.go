@@ -22,6 +22,7 @@ import (
 	"github.com/enarx/enarx-go/keep/session"
 	"github.com/enarx/enarx-go/loader"
 	"github.com/enarx/enarx-go/loader/process"
+	"github.com/enarx/enarx-go/loader/qemu"
 )
 
 // runFlags are the flags of `enarx run`.
@@ -241,7 +242,7 @@ func (r *localRun) launch(ctx context.Context) (err error) {
 	}
 	spec := localSpec{Platform: r.platform, Loader: r.loader, Keep: r.runtime, Dirs: r.dirs, Publish: publish, Hardware: r.sim}
 	if r.machine() {
-		spec.Memory = memoryClass(r.work)
+		spec.Memory = memoryClass(r.work, qemu.DefaultMemory(r.platform))
 		if r.platform == attest.PlatformVTPM {
 			if spec.Hints, err = localTPMHints(); err != nil {
 				return err

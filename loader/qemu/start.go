@@ -61,14 +61,23 @@ func (l *Loader) Start(ctx context.Context, spec loader.Spec, record func(loader
 	}
 }
 
+// DefaultMemory is the size of a platform's machines, in bytes, unless
+// [loader.Spec.MemoryBytes] names one.
+func DefaultMemory(platform string) uint64 {
+	if platform == attest.PlatformVM {
+		return defaultMemory
+	}
+	return defaultFirmwareMemory
+}
+
 // check refuses what cannot be started and fills in the platform's defaults.
 func (l *Loader) check(ctx context.Context, spec *loader.Spec) error {
-	least, usual := uint64(minMemory), uint64(defaultMemory)
+	least := uint64(minMemory)
 	if l.o.Platform != attest.PlatformVM {
-		least, usual = minFirmwareMemory, defaultFirmwareMemory
+		least = minFirmwareMemory
 	}
 	if spec.MemoryBytes == 0 {
-		spec.MemoryBytes = usual
+		spec.MemoryBytes = DefaultMemory(l.o.Platform)
 	}
 	if spec.VCPUs == 0 {
 		spec.VCPUs = 1
