@@ -74,6 +74,11 @@ const (
 	// snpCPU is a fixed model, so that the measurement is predictable: the
 	// CPUID signature of the model is in every vCPU's save area.
 	snpCPU = "EPYC-v4"
+	// quoteService is where the host's quote generation service (QGS) listens
+	// unless somebody configures another place (qgs.conf: vsock, port 4050).
+	// Without it a TD gets no quotes. It is the host's: what it gives is
+	// signed, or worth nothing.
+	quoteService = `{"type":"vsock","cid":"2","port":"4050"}`
 	// sandboxRules forbid what a device model has no use for: obsolete system
 	// calls, other users, other programs, its own scheduling.
 	sandboxRules = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
@@ -182,7 +187,8 @@ func (m Machine) confidential() []string {
 		// MRCONFIGID has 48 bytes: the digest, then zeros.
 		var id [48]byte
 		copy(id[:], m.HostData[:])
-		return append(memory, "-object", "tdx-guest,id=tee,mrconfigid="+base64.StdEncoding.EncodeToString(id[:]))
+		return append(memory, "-object", fmt.Sprintf(`{"qom-type":"tdx-guest","id":"tee","mrconfigid":"%s","quote-generation-socket":%s}`,
+			base64.StdEncoding.EncodeToString(id[:]), quoteService))
 	}
 	return nil
 }

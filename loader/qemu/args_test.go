@@ -71,12 +71,12 @@ func TestConfidentialGuestsCarryTheStartConfiguration(t *testing.T) {
 	for platform, c := range map[string]struct {
 		option string
 		size   int
-	}{attest.PlatformSNP: {"host-data=", 32}, attest.PlatformTDX: {"mrconfigid=", 48}} {
+	}{attest.PlatformSNP: {"host-data=", 32}, attest.PlatformTDX: {`"mrconfigid":"`, 48}} {
 		m := base(platform, AccelKVM)
 		m.HostData, m.CBitPos, m.ReducedPhysBits = digest, 51, 5
 		all := strings.Join(m.Args(), " ")
 		_, text, _ := strings.Cut(all, c.option)
-		text, _, _ = strings.Cut(strings.Fields(text)[0], ",")
+		text = strings.FieldsFunc(text, func(c rune) bool { return strings.ContainsRune("\", ", c) })[0]
 		got, err := base64.StdEncoding.DecodeString(text)
 		if err != nil || len(got) != c.size || [32]byte(got) != digest || strings.Trim(string(got[32:]), "\x00") != "" {
 			t.Errorf("%s: %s%s is %x, %v", platform, c.option, text, got, err)
@@ -85,6 +85,9 @@ func TestConfidentialGuestsCarryTheStartConfiguration(t *testing.T) {
 		demanded := []string{"confidential-guest-support=tee", "memory-backend=memory", "-bios /f"}
 		if platform == attest.PlatformSNP {
 			demanded = append(demanded, "kernel-hashes=on", "policy=0x30000", "cbitpos=51,reduced-phys-bits=5", "-cpu EPYC-v4")
+		}
+		if platform == attest.PlatformTDX {
+			demanded = append(demanded, `"quote-generation-socket":{"type":"vsock"`)
 		}
 		for _, d := range demanded {
 			if !strings.Contains(all, d) {

@@ -160,7 +160,9 @@ func TestSpoiltLaunchLinesDoNotPass(t *testing.T) {
 			{attest.PlatformSNP, "policy=0x", "policy=x", "policy"},
 			{attest.PlatformSNP, "cbitpos=51", "cbit=51", "cbit"},
 			{attest.PlatformSNP, "sev-snp-guest", "sev-snp-guests", "sev-snp-guests"},
-			{attest.PlatformTDX, "mrconfigid=", "mrconfig=", "mrconfig"},
+			{attest.PlatformTDX, "mrconfigid", "mrconfig", "mrconfig"},
+			{attest.PlatformTDX, "quote-generation-socket", "quote-socket", "quote-socket"},
+			{attest.PlatformTDX, `"type":"vsock"`, `"type":"sock"`, "sock"},
 			{attest.PlatformTDX, "tdx-guest", "tdx-guests", "tdx-guests"},
 			{attest.PlatformSNP, "share=true", "shared=true", "shared"},
 		} {
