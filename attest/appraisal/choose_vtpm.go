@@ -18,10 +18,11 @@ import (
 // vtpm picks what the file brings, and of the relying party's own what may
 // issue it or the endorsement certificates in the evidence: certificates of
 // authorities and lists by whose name something picked was issued. A
-// certificate of an attestation key that the relying party has beside the
-// evidence counts as brought.
+// certificate of an attestation key that the relying party has beside a quote
+// counts as brought; evidence of a Keep has its certificates in itself.
 func (s *selection) vtpm(ev attest.Evidence, items []item) []item {
-	picked := pick(items, func(x item) bool { return !x.own || x.cert != nil && !x.cert.IsCA })
+	ofQuote := ev.MediaType != attest.MediaTypeTPM
+	picked := pick(items, func(x item) bool { return !x.own || ofQuote && x.cert != nil && !x.cert.IsCA })
 	picked = picked[:min(len(picked), attest.MaxHints/2)]
 	issued := endorsements(ev)
 	for _, x := range picked {

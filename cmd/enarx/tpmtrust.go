@@ -62,10 +62,9 @@ func (f *trustFlags) tpmOptions(p appraisal.VTPMPolicy) (o vtpm.Options, err err
 // is younger than the command.
 func acceptTPM(d *client.Demand, o vtpm.Options) {
 	own := d.Collateral
-	d.Verifiers = append(d.Verifiers, vtpm.New(o)) // for what was saved
+	d.Verifiers = append(d.Verifiers, appraisal.TPMVerifier(o)) // for what was saved
 	d.Challenger = func(hints attest.Collateral) (attest.Challenger, attest.Verifier) {
-		s := vtpm.NewSession(o, append(append(attest.Collateral{}, own...), hints...), time.Now(), rand.Reader)
-		return s, s
+		return appraisal.TPMSession(o, append(append(attest.Collateral{}, own...), hints...), time.Now(), rand.Reader)
 	}
 }
 
