@@ -114,10 +114,10 @@ var layers = []struct {
 	{"sallyport", []string{"internal/detcbor"}},
 	{"keep/keeptest", []string{"…"}}, // whole deployments in one test process
 	{"keep/engine", nil},
-	{"keep/engine/…", []string{"keep/engine"}},
+	{"keep/engine/…", []string{"keep/engine…"}},
 	{"keep/wasi…", []string{"keep/engine…", "keep/wasi…"}},
 	{"keep…", []string{"keep…", "workload", "sallyport", "attest", "internal…"}}, // keep/guest: first process of a VM
-	{"cmd/keep", []string{"keep…", "workload", "sallyport", "attest", "internal/sandbox"}},
+	{"cmd/keep…", []string{"keep…", "workload", "sallyport", "attest", "internal/sandbox"}},
 
 	// The untrusted host.
 	{"loader…", []string{"loader…", "attest", "image", "internal…"}},

@@ -31,6 +31,8 @@ require (
 	golang.org/x/term v0.47.0
 )
 
+require github.com/bytecodealliance/wasmtime-go/v39 v39.0.1
+
 require (
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect

@@ -29,15 +29,13 @@ import (
 	"github.com/enarx/enarx-go/internal/sandbox"
 	"github.com/enarx/enarx-go/keep"
 	"github.com/enarx/enarx-go/keep/child"
-	"github.com/enarx/enarx-go/keep/engine"
-	"github.com/enarx/enarx-go/keep/engine/wazero"
 	"github.com/enarx/enarx-go/keep/guest"
 	"github.com/enarx/enarx-go/keep/quote"
 )
 
 // versionLine is one constant string, so that whoever builds an image finds it
 // in the file without running it.
-const versionLine = "keep " + keep.Version + ", wazero " + wazero.Version + "\n"
+const versionLine = "keep " + keep.Version + ", " + engineName + "\n"
 
 func main() {
 	started := time.Now()
@@ -154,19 +152,4 @@ func parent(started time.Time, l keep.Launch) int {
 		return report(err)
 	}
 	return 0
-}
-
-// engineChild is the start of the engine child.
-func engineChild(arg string) int {
-	spec, err := sandbox.ChildSpec(arg)
-	if err != nil {
-		return report(err)
-	}
-	return child.Main(child.Env{
-		Compile: func() error { _, err := sandbox.SealChild(spec, sandbox.StageCompile); return err },
-		Run:     func() error { _, err := sandbox.SealChild(spec, sandbox.StageRun); return err },
-		NewEngine: func(cacheDir string, limits engine.Limits) (engine.Engine, error) {
-			return wazero.New(wazero.Options{CacheDir: cacheDir, Limits: limits})
-		},
-	})
 }

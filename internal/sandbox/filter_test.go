@@ -129,10 +129,12 @@ func TestInvariant11NeverAllowed(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"pipe2", "socketpair", "memfd_create", "openat", "mkdirat", "seccomp", "landlock_restrict_self"} {
-		for _, r := range rulesOf(runPolicy(false, false), byName[name]) {
-			if r.errno == 0 {
-				t.Errorf("guest code without directories may call %s", name)
+	for _, p := range []policy{runPolicy(false, false), engineRunPolicy(false, false)} {
+		for _, name := range []string{"pipe2", "socketpair", "memfd_create", "openat", "mkdirat", "seccomp", "landlock_restrict_self"} {
+			for _, r := range rulesOf(p, byName[name]) {
+				if r.errno == 0 {
+					t.Errorf("%s: guest code without directories may call %s", p.name, name)
+				}
 			}
 		}
 	}

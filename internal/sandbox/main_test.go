@@ -106,5 +106,6 @@ func allCalls(t *testing.T) []sysCall {
 }
 
 func policies() []policy {
-	return []policy{parentPolicy(), firstPolicy(First{}), firstPolicy(First{Files: []string{"/"}, Reports: true}), compilePolicy(false, true), runPolicy(false, false), runPolicy(true, false), runPolicy(true, true)}
+	return []policy{parentPolicy(), firstPolicy(First{}), firstPolicy(First{Files: []string{"/"}, Reports: true}), compilePolicy(false, true), runPolicy(false, false), runPolicy(true, false), runPolicy(true, true),
+		engineCompilePolicy(false), engineCompilePolicy(true), engineRunPolicy(false, false), engineRunPolicy(true, true)}
 }

@@ -170,6 +170,33 @@ var noPipe = []rule{
 	{call: "pipe2", errno: uint32(unix.EPERM), why: "io.Copy asks for one before splice and goes on without"},
 }
 
+// libraryRules are what the C library of an engine's own program needs beside
+// the rules for Go.
+var libraryRules = []rule{
+	{call: "set_robust_list", why: "each new thread of the C library"},
+	{call: "rseq", why: "each new thread of the C library"},
+	{call: "brk", why: "the C library's memory allocator"},
+	{call: "mremap", why: "the C library's memory allocator grows large blocks; it keeps their protection"},
+	{call: "membarrier", when: is(0, membarrierSyncCore), why: "new code becomes visible to all cores, arm64"},
+	{call: "membarrier", when: is(0, membarrierRegister), why: "the same, once"},
+}
+
+// The commands of membarrier(2) for code that was written by this process.
+const (
+	membarrierSyncCore = 1 << 5 // MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE
+	membarrierRegister = 1 << 6 // MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE
+)
+
+// compilerRules are what a compiler that is written in Rust needs beside that.
+var compilerRules = []rule{
+	{call: "prctl", when: is(0, unix.PR_SET_NAME), why: "Rust names its threads"},
+}
+
+// engineLayeringRules let the engine's own program put StageRun on top.
+var engineLayeringRules = []rule{
+	{call: "seccomp", when: is(0, unix.SECCOMP_SET_MODE_FILTER), why: "the next stage's filter, which can only take away"},
+}
+
 // layeringRules let the engine child put StageRun on top of StageCompile.
 var layeringRules = []rule{
 	{call: "seccomp", when: is(0, unix.SECCOMP_SET_MODE_FILTER), why: "the next stage's filter, which can only take away"},
@@ -249,6 +276,23 @@ func compilePolicy(dirs, cache bool) policy {
 	if dirs || cache {
 		p.rules = slices.Concat(p.rules, readFileRules, writeFileRules)
 	}
+	return p
+}
+
+// engineCompilePolicy is the engine's own program in StageCompile.
+func engineCompilePolicy(dirs bool) policy {
+	p := policy{"compile, engine's own program", slices.Concat(runtimeRules, codeMemory, noPipe, libraryRules, compilerRules, engineLayeringRules)}
+	if dirs {
+		p.rules = slices.Concat(p.rules, readFileRules)
+	}
+	return p
+}
+
+// engineRunPolicy is the engine's own program in StageRun.
+func engineRunPolicy(dirs, writable bool) policy {
+	p := runPolicy(dirs, writable)
+	p.name += ", engine's own program"
+	p.rules = slices.Concat(p.rules, libraryRules)
 	return p
 }
 

@@ -24,6 +24,11 @@ const (
 	// more, the cache is out of reach, and without lent directories no file
 	// can be opened at all.
 	StageRun Stage = 2
+	// StageExec is for executing the engine's own program, if it has one, in
+	// place of this one: everything but the system call filters, which
+	// [SealEngine] adds in that program. The cache directory is out of
+	// reach from then on.
+	StageExec Stage = 3
 )
 
 // SealParent takes from the Keep's parent process everything that it does not
@@ -96,6 +101,19 @@ func SealChild(spec *Spec, stage Stage) ([]Layer, error) {
 		}
 		r = reach{dirs: true, cacheRead: true, cacheWrite: true}
 		p = compilePolicy(len(spec.Dirs) > 0, spec.Cache != nil)
+	case StageExec:
+		layers, err := dropPower(spec)
+		if err != nil {
+			return nil, err
+		}
+		if err = leaveThreads(spec); err != nil {
+			return nil, err
+		}
+		l, err := restrictLandlock(spec, reach{dirs: true})
+		if err != nil {
+			return nil, err
+		}
+		return append(layers, l), nil
 	case StageRun:
 		r = reach{dirs: true}
 		p = runPolicy(len(spec.Dirs) > 0, spec.writable())

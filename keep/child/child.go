@@ -38,6 +38,9 @@ import (
 
 // Env is what the start code of the platform gives to [Main].
 type Env struct {
+	// Executed says that this program was executed by [Launch], which has
+	// waited for the root directory.
+	Executed bool
 	// Compile seals the process for compiling; Run seals it for guest code.
 	// An error ends the child.
 	Compile, Run func() error
@@ -50,11 +53,13 @@ type Env struct {
 func Main(env Env) int {
 	c := NewControl(ControlFD)
 	defer c.Close()
-	if err := c.waitRoot(); err != nil {
-		if errors.Is(err, errClosed) {
-			return 0 // the parent ended before there was work
+	if !env.Executed {
+		if err := c.waitRoot(); err != nil {
+			if errors.Is(err, errClosed) {
+				return 0 // the parent ended before there was work
+			}
+			return fail(c, err)
 		}
-		return fail(c, err)
 	}
 	if err := env.Compile(); err != nil {
 		return fail(c, err)
@@ -78,6 +83,25 @@ func fail(c *Control, err error) int {
 	c.sendValue(kindDone, &Done{End: DoneSetup, Reason: clip(err.Error())})
 	fmt.Fprintln(os.Stderr, err)
 	return 1
+}
+
+// Launch is the first part of the life of an engine child whose engine has a
+// program of its own, which goes on with [Main]: it waits until the root
+// directory is final, seals the process and executes the program. It returns
+// the exit status of a process in which that did not work.
+func Launch(seal, exec func() error) int {
+	c := NewControl(ControlFD)
+	defer c.Close()
+	if err := c.waitRoot(); err != nil {
+		if errors.Is(err, errClosed) {
+			return 0
+		}
+		return fail(c, err)
+	}
+	if err := seal(); err != nil {
+		return fail(c, err)
+	}
+	return fail(c, exec())
 }
 
 // clip makes a text that a guest may have chosen fit into a message.
@@ -321,14 +345,17 @@ func withParents(files []wasi.BundleFile, f wasi.BundleFile) []wasi.BundleFile {
 // parent said and advances by the monotonic counter.
 type clock struct {
 	wall  uint64 // nanoseconds since 1970 UTC at start
+	mono  uint64 // CLOCK_MONOTONIC at start
 	start time.Time
 }
 
 func newClock(job *Job) *clock {
 	c := &clock{wall: job.WallNS, start: time.Now()} // only its monotonic reading is used
 	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err == nil && uint64(ts.Nano()) > job.MonoNS {
-		c.wall += uint64(ts.Nano()) - job.MonoNS
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err == nil {
+		if c.mono = uint64(ts.Nano()); c.mono > job.MonoNS {
+			c.wall += c.mono - job.MonoNS
+		}
 	}
 	return c
 }
@@ -337,5 +364,9 @@ func (c *clock) Realtime() uint64 { return c.wall + uint64(time.Since(c.start)) 
 
 // Monotonic starts at 1: some programs take 0 for "never".
 func (c *clock) Monotonic() uint64 { return uint64(time.Since(c.start)) + 1 }
+
+// Offsets make the same times of CLOCK_MONOTONIC, for an engine that tells
+// them itself (wasi.Steady).
+func (c *clock) Offsets() (realtime, monotonic uint64) { return c.wall - c.mono, 1 - c.mono }
 
 func (c *clock) Resolution() uint64 { return 1 }

@@ -44,6 +44,55 @@ type HostFunc struct {
 	Params       []ValType
 	Results      []ValType
 	Call         func(ctx context.Context, mem Memory, stack []uint64)
+	// Kind says which function of the system interface this is, for an
+	// engine that can answer some of its calls itself with what Quick says.
+	// It must do what Call would do, or call it. See Quick.
+	Kind  QuickKind
+	Quick *Quick
+}
+
+// QuickKind is a function of the system interface that an engine may answer.
+type QuickKind int
+
+// The functions of WASI preview 1 that programs call most often.
+const (
+	QuickNone    QuickKind = iota
+	QuickClock             // clock_time_get
+	QuickRandom            // random_get
+	QuickRead              // fd_read
+	QuickWrite             // fd_write
+	QuickNothing           // sched_yield: returns 0
+)
+
+// Quick is what an engine needs to know to answer simple calls without Go code,
+// where entering Go from a guest is expensive. It has no pointers: foreign code
+// reads and writes it while an instance runs and no host function does. The
+// zero value says: always call the host function.
+type Quick struct {
+	// Active is set to 1 by an engine that makes use of this.
+	Active uint32
+	// Clock, if 1, says that the realtime clock and the monotonic one, in
+	// this order, are the machine's CLOCK_MONOTONIC plus Offset, in
+	// nanoseconds.
+	Clock uint32
+	// _ keeps the layout free of holes that the compiler chooses.
+	_ uint32
+	// RandomLeft is how many bytes of Random, from its beginning, are fresh.
+	// The engine takes from the end of those, and wipes what it has taken.
+	RandomLeft uint32
+	Offset     [2]uint64
+	FDs        [64]QuickFD
+	Random     [4096]byte
+}
+
+// QuickFD is one descriptor of the guest, by its number.
+type QuickFD struct {
+	// Read and Write are the number of the kernel's non-blocking descriptor
+	// plus one, if the guest may read or write it with readv(2) and
+	// writev(2) and nothing else is to be done, or 0.
+	Read, Write int32
+	// NonBlock, if not 0, says that a write takes what goes at once.
+	NonBlock uint32
 }
 
 // Import is a function that a module wants.

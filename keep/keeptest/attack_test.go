@@ -54,7 +54,7 @@ func buildAttacker(dir string) error {
 	if err != nil {
 		return err
 	}
-	main := filepath.Join(root, "cmd", "keep", "main.go")
+	main := filepath.Join(root, "cmd", "keep", "engine_wazero.go")
 	src, err := os.ReadFile(main)
 	if err != nil {
 		return err

@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/enarx/enarx-go/keep/engine"
-	"github.com/enarx/enarx-go/keep/engine/wazero"
 	"github.com/enarx/enarx-go/keep/wasi"
+	"github.com/enarx/enarx-go/keep/wasi/wasitest"
 )
 
 // benchModule exports "clock", "write1" and "write64k", which call a function
@@ -95,7 +95,7 @@ func ourInstance(b testing.TB) engine.Instance {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { sys.Close() })
-	eng, err := wazero.New(wazero.Options{})
+	eng, err := wasitest.Open(engine.Limits{}, false)
 	if err != nil {
 		b.Fatal(err)
 	}

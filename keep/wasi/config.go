@@ -26,8 +26,8 @@ type Config struct {
 	// Clock tells the time. Nil means that of the machine, which a Keep
 	// must not use: it is the host's.
 	Clock Clock
-	// Random is where random bytes come from; required. It is read in full
-	// for every request, an error is EIO to the guest.
+	// Random is where random bytes come from; required. A request is filled
+	// or fails: an error is EIO to the guest.
 	Random io.Reader
 	// Limits bound the guest; the zero value means the defaults.
 	Limits Limits
@@ -120,6 +120,7 @@ func New(cfg Config) (*System, error) {
 	if s.clock == nil {
 		s.clock = machineClock{start: time.Now()}
 	}
+	s.quick = newQuick(s.clock)
 	if s.random == nil {
 		return nil, errors.New("a source of random bytes is needed: set Config.Random")
 	}

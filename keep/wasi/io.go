@@ -61,6 +61,7 @@ func fdRead(s *System, mem engine.Memory, st []uint64) errno {
 	case kindNull:
 	case kindStdio, kindSocket, kindNode:
 		n, rc = s.readStream(e, bufs)
+		s.quickly(st[0], e)
 	case kindFile:
 		n, rc = readFile(e.file, bufs, e.offset)
 		e.offset += uint64(n)
@@ -94,6 +95,7 @@ func fdWrite(s *System, mem engine.Memory, st []uint64) errno {
 		}
 	case kindStdio, kindSocket, kindNode:
 		n, rc = s.writeStream(e, bufs)
+		s.quickly(st[0], e)
 	case kindFile:
 		if e.flags&flagAppend != 0 {
 			stat, rc := e.file.stat()

@@ -3,11 +3,7 @@
 
 package wasi
 
-import (
-	"io"
-
-	"github.com/enarx/enarx-go/keep/engine"
-)
+import "github.com/enarx/enarx-go/keep/engine"
 
 // Arguments, environment, clocks, random bytes and the end of the process.
 
@@ -78,7 +74,7 @@ func randomGet(s *System, mem engine.Memory, st []uint64) errno {
 	if e != errnoSuccess {
 		return e
 	}
-	if _, err := io.ReadFull(s.random, b); err != nil {
+	if err := s.fillRandom(b); err != nil {
 		// What was written so far must not pass for random.
 		clear(b)
 		return errnoIO

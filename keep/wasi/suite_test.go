@@ -11,7 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/enarx/enarx-go/keep/engine/wazero"
 	"github.com/enarx/enarx-go/keep/wasi"
 	"github.com/enarx/enarx-go/keep/wasi/wasitest"
 )
@@ -98,7 +97,7 @@ func runCase(t *testing.T, module string, tree func(*testing.T, string) wasi.FS)
 	if c.Root != "" {
 		cfg.Preopens = []wasi.Preopen{{Path: "/", FS: tree(t, filepath.Join(filepath.Dir(module), c.Root))}}
 	}
-	code, err := wasitest.Run(t.Context(), wasm, cfg, wazero.Options{Interpreter: true})
+	code, err := wasitest.Run(t.Context(), wasm, cfg)
 	if err != nil {
 		t.Fatalf("%v\nstderr: %s", err, stderr.String())
 	}

@@ -25,6 +25,7 @@ type System struct {
 	fds       []*entry // index is the number, nil is free
 	inodes    uint64   // last inode number given to a stream
 	trees     []FS
+	quick     *engine.Quick // what the engine may do without asking
 
 	// Space that calls use again and again, so that they allocate nothing.
 	one    [1]unix.PollFd
@@ -67,6 +68,7 @@ func (e *entry) close() errno {
 
 // Close closes everything that is open. The instance must not run any more.
 func (s *System) Close() error {
+	clear(s.quick.FDs[:])
 	var errs []error
 	for i, e := range s.fds {
 		if e == nil {
@@ -94,10 +96,18 @@ func (s *System) HostFuncs() []engine.HostFunc {
 	fs := make([]engine.HostFunc, 0, len(calls)+1)
 	for i := range calls {
 		c := calls[i].call
-		fs = append(fs, engine.HostFunc{
+		f := engine.HostFunc{
 			Module: Module, Name: calls[i].name, Params: signature(calls[i].params), Results: []engine.ValType{engine.I32},
-			Call: func(_ context.Context, mem engine.Memory, st []uint64) { st[0] = uint64(c(s, mem, st)) },
-		})
+			Kind: quickKinds[calls[i].name], Quick: s.quick,
+		}
+		f.Call = func(_ context.Context, mem engine.Memory, st []uint64) { st[0] = uint64(c(s, mem, st)) }
+		if f.Kind == engine.QuickNone {
+			f.Call = func(_ context.Context, mem engine.Memory, st []uint64) {
+				clear(s.quick.FDs[:])
+				st[0] = uint64(c(s, mem, st))
+			}
+		}
+		fs = append(fs, f)
 	}
 	return append(fs, engine.HostFunc{
 		Module: Module, Name: "proc_exit", Params: signature("i"),

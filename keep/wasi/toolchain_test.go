@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/enarx/enarx-go/keep/engine/wazero"
 	"github.com/enarx/enarx-go/keep/wasi"
 	"github.com/enarx/enarx-go/keep/wasi/wasitest"
 )
@@ -56,7 +55,7 @@ func TestPreopensBehindSockets(t *testing.T) {
 					socket(), wasi.Null(), socket(),
 				},
 				Preopens: []wasi.Preopen{{Path: "/data", FS: bundle}, {Path: "/tmp", FS: tmp}},
-			}, wazero.Options{Interpreter: true})
+			})
 			if err != nil || code != 0 || stdout.String() != c.want {
 				t.Errorf("exit code %d, %v, stdout %q, want %q\n%s", code, err, stdout.String(), c.want, stderr.String())
 			}

@@ -11,7 +11,7 @@
 // supported.
 //
 // Before the compiler sees a module, its counts and sizes are bounded
-// (limits.go): a module is hostile input like any other. An engine holds one
+// (package check): a module is hostile input like any other. An engine holds one
 // instance at a time, as a Keep runs one workload in its life.
 //
 // There is no way to stop an instance from outside other than to end its
@@ -35,11 +35,17 @@ import (
 	"github.com/tetratelabs/wazero/experimental"
 
 	"github.com/enarx/enarx-go/keep/engine"
+	"github.com/enarx/enarx-go/keep/engine/check"
 )
 
 // Version is the version of the engine that this package was written for; a
 // test holds it to the module's requirement.
 const Version = "v1.12.0"
+
+const (
+	pageSize = 65536
+	maxPages = 65536
+)
 
 // Options say how an engine works. The zero value compiles to native code,
 // keeps nothing and allows the full 4 GiB of memory.
@@ -105,42 +111,27 @@ func (e *eng) Close() error {
 }
 
 func (e *eng) Compile(ctx context.Context, wasm []byte) (m engine.Module, err error) {
-	if err := check(wasm); err != nil {
+	if err := check.Module(wasm); err != nil {
 		return nil, err
 	}
 	// A compiler's assertion must not end the Keep without a word.
 	defer func() {
 		if p := recover(); p != nil {
-			m, err = nil, fmt.Errorf("compiling the module: internal error of the engine: %s", clean(fmt.Sprint(p)))
+			m, err = nil, fmt.Errorf("compiling the module: internal error of the engine: %s", check.Clean(fmt.Sprint(p)))
 		}
 	}()
 	compiled, err := e.rt.CompileModule(ctx, wasm)
 	if err != nil && strings.Contains(err.Error(), "compilationcache") {
-		return nil, fmt.Errorf("reading compiled code that was kept: %s; empty the directory", clean(err.Error()))
+		return nil, fmt.Errorf("reading compiled code that was kept: %s; empty the directory", check.Clean(err.Error()))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("module is not valid: %s", clean(err.Error()))
+		return nil, fmt.Errorf("module is not valid: %s", check.Clean(err.Error()))
 	}
 	if n := len(compiled.ImportedMemories()); n > 0 {
 		compiled.Close(ctx)
 		return nil, fmt.Errorf("module imports %d memories, a workload has to bring its own", n)
 	}
 	return &module{e: e, compiled: compiled}, nil
-}
-
-// clean makes one short printable line of an engine's message, which may carry
-// names out of the module.
-func clean(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return ' '
-		}
-		return r
-	}, s)
-	if len(s) > maxReasonBytes {
-		s = s[:maxReasonBytes] + "..."
-	}
-	return s
 }
 
 type module struct {
@@ -168,7 +159,7 @@ func (m *module) Prepare(ctx context.Context, host []engine.HostFunc) error {
 	if m.e.busy {
 		return errors.New("the engine already runs an instance; close it first or make another engine")
 	}
-	wanted, err := match(m.Imports(), host)
+	wanted, err := check.Match(m.Imports(), host)
 	if err != nil {
 		return err
 	}
@@ -197,34 +188,6 @@ func (m *module) Instantiate(ctx context.Context, host []engine.HostFunc) (engin
 	return in, nil
 }
 
-// match finds the host function for each import and refuses what is missing or
-// has another signature, by name.
-func match(imports []engine.Import, host []engine.HostFunc) ([]*engine.HostFunc, error) {
-	type key struct{ mod, name string }
-	have := make(map[key]*engine.HostFunc, len(host))
-	for i := range host {
-		have[key{host[i].Module, host[i].Name}] = &host[i]
-	}
-	var wanted []*engine.HostFunc
-	seen := make(map[key]bool)
-	for _, imp := range imports {
-		k := key{imp.Module, imp.Name}
-		h := have[k]
-		if h == nil {
-			return nil, fmt.Errorf("module imports function %q of module %q, which does not exist here", clean(imp.Name), clean(imp.Module))
-		}
-		if string(bytesOf(h.Params)) != string(bytesOf(imp.Params)) || string(bytesOf(h.Results)) != string(bytesOf(imp.Results)) {
-			return nil, fmt.Errorf("module imports function %q of module %q with signature %s, it has %s here",
-				imp.Name, imp.Module, signature(imp.Params, imp.Results), signature(h.Params, h.Results))
-		}
-		if !seen[k] {
-			seen[k] = true
-			wanted = append(wanted, h)
-		}
-	}
-	return wanted, nil
-}
-
 type instance struct {
 	e     *eng
 	mod   api.Module
@@ -249,7 +212,7 @@ func (in *instance) offer(ctx context.Context, wanted []*engine.HostFunc) error 
 	for _, n := range names {
 		hm, err := builders[n].Instantiate(ctx)
 		if err != nil {
-			return fmt.Errorf("offering host module %q: %s", clean(n), clean(err.Error()))
+			return fmt.Errorf("offering host module %q: %s", check.Clean(n), check.Clean(err.Error()))
 		}
 		in.hosts = append(in.hosts, hm)
 	}
@@ -265,7 +228,7 @@ func (in *instance) start(ctx context.Context, compiled wazero.CompiledModule) e
 		if mapped := mapError(err); ran(mapped) {
 			return mapped
 		}
-		return fmt.Errorf("instantiating the module: %s", clean(err.Error()))
+		return fmt.Errorf("instantiating the module: %s", check.Clean(err.Error()))
 	}
 	in.mod = mod
 	return nil
@@ -294,7 +257,7 @@ func (in *instance) Call(ctx context.Context, export string) error {
 	}
 	if d := f.Definition(); len(d.ParamTypes()) != 0 || len(d.ResultTypes()) != 0 {
 		return fmt.Errorf("exported function %q has signature %s, one without parameters and results is needed",
-			export, signature(types(d.ParamTypes()), types(d.ResultTypes())))
+			export, check.Signature(types(d.ParamTypes()), types(d.ResultTypes())))
 	}
 	if _, err := f.Call(ctx); err != nil {
 		return mapError(err)
@@ -323,7 +286,7 @@ func mapError(err error) error {
 		return exit
 	}
 	reason, trace, _ := strings.Cut(err.Error(), "\nwasm stack trace:\n")
-	return &engine.TrapError{Reason: clean(strings.TrimPrefix(reason, "wasm error: ")), Trace: trace}
+	return &engine.TrapError{Reason: check.Clean(strings.TrimPrefix(reason, "wasm error: ")), Trace: trace}
 }
 
 // memory is the guest's memory; m is nil for a module that has none.
@@ -362,23 +325,4 @@ func apiTypes(in []engine.ValType) []api.ValueType {
 		out[i] = api.ValueType(t)
 	}
 	return out
-}
-
-func bytesOf(in []engine.ValType) []byte {
-	out := make([]byte, len(in))
-	for i, t := range in {
-		out[i] = byte(t)
-	}
-	return out
-}
-
-func signature(params, results []engine.ValType) string {
-	names := func(ts []engine.ValType) string {
-		var s []string
-		for _, t := range ts {
-			s = append(s, api.ValueTypeName(api.ValueType(t)))
-		}
-		return strings.Join(s, " ")
-	}
-	return fmt.Sprintf("(%s) -> (%s)", names(params), names(results))
 }

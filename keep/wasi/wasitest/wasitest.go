@@ -1,8 +1,8 @@
 // Copyright The Enarx in Go Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package wasitest runs a module in this process, for tests: the wazero
-// engine, the WASI layer of package wasi, no sandbox around it.
+// Package wasitest runs a module in this process, for tests: the engine
+// that the build is for (tag enarx_wasmtime or none), the WASI layer of package wasi, no sandbox around it.
 package wasitest
 
 import (
@@ -12,7 +12,6 @@ import (
 	"fmt"
 
 	"github.com/enarx/enarx-go/keep/engine"
-	"github.com/enarx/enarx-go/keep/engine/wazero"
 	"github.com/enarx/enarx-go/keep/wasi"
 )
 
@@ -20,7 +19,7 @@ import (
 // Random means the machine's, and without arguments there is the program's
 // name. What cfg holds is closed. Traps and modules that cannot run are
 // errors.
-func Run(ctx context.Context, wasm []byte, cfg wasi.Config, opts wazero.Options) (code uint32, err error) {
+func Run(ctx context.Context, wasm []byte, cfg wasi.Config) (code uint32, err error) {
 	if cfg.Random == nil {
 		cfg.Random = rand.Reader
 	}
@@ -32,7 +31,7 @@ func Run(ctx context.Context, wasm []byte, cfg wasi.Config, opts wazero.Options)
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, sys.Close()) }()
-	eng, err := wazero.New(opts)
+	eng, err := Open(engine.Limits{}, true)
 	if err != nil {
 		return 0, err
 	}

@@ -1,7 +1,13 @@
 // Copyright The Enarx in Go Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package wazero
+// Package check is what every engine does with a module before its compiler
+// sees it, and with what the module imports before it runs: bounds, and the
+// words for what does not fit. A module is hostile input like any other.
+//
+//	if err := check.Module(wasm); err != nil { ... }
+//	wanted, err := check.Match(imports, host)
+package check
 
 import (
 	"errors"
@@ -10,12 +16,12 @@ import (
 	"github.com/enarx/enarx-go/keep/engine"
 )
 
-// check walks the sections of a module (WebAssembly core specification,
+// Module walks the sections of a module (WebAssembly core specification,
 // section 5.5) and bounds every count in them. It does not validate: the
 // compiler does that. It exists because the compiler allocates by a count
 // before it has seen the elements, and a Go program that runs out of memory
 // cannot recover.
-func check(wasm []byte) error {
+func Module(wasm []byte) error {
 	if len(wasm) > maxModuleBytes {
 		return fmt.Errorf("module has %d bytes, at most %d are allowed", len(wasm), maxModuleBytes)
 	}
@@ -140,8 +146,8 @@ func (c *checker) table(r *reader) error {
 		r.valType()
 		c.tableElements += uint64(r.limits())
 	}
-	if c.tableElements > maxTableElements {
-		return fmt.Errorf("tables begin with %d elements together, at most %d are allowed", c.tableElements, maxTableElements)
+	if c.tableElements > MaxTableElements {
+		return fmt.Errorf("tables begin with %d elements together, at most %d are allowed", c.tableElements, MaxTableElements)
 	}
 	return nil
 }
@@ -163,12 +169,12 @@ func elementSegment(r *reader) error {
 		if flags&3 != 0 {
 			r.valType()
 		}
-		return r.each("elements", maxTableElements, (*reader).constExpr)
+		return r.each("elements", MaxTableElements, (*reader).constExpr)
 	}
 	if flags&3 != 0 {
 		r.byte()
 	}
-	return r.each("elements", maxTableElements, func(r *reader) error { r.u32(); return nil })
+	return r.each("elements", MaxTableElements, func(r *reader) error { r.u32(); return nil })
 }
 
 func functionBody(r *reader) error {

@@ -1,7 +1,7 @@
 // Copyright The Enarx in Go Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package wazero
+package check
 
 import (
 	"errors"

@@ -1,7 +1,7 @@
 // Copyright The Enarx in Go Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package wazero
+package check
 
 // Bounds on what a module may declare, checked before the compiler sees it: it
 // allocates by the counts that a module claims to have. The numbers are those
@@ -20,10 +20,10 @@ const (
 	maxTables      = 100_000
 	maxTags        = 1_000_000
 	maxSegments    = 100_000
-	// maxTableElements is how many entries all tables may start with
+	// MaxTableElements is how many entries all tables may start with
 	// together, and one element segment may hold; an entry costs up to 64
 	// bytes while compiling.
-	maxTableElements = 10_000_000
+	MaxTableElements = 10_000_000
 	maxParams        = 1_000
 	maxResults       = 1_000
 	maxLocals        = 50_000
@@ -35,8 +35,9 @@ const (
 	maxNesting = 10_000
 	// maxNames is how many entries one map of the name section may have.
 	maxNames = 10_000_000
-	pageSize = 65536
-	maxPages = 65536
+	// MaxValues bounds the parameters and the results of a host function:
+	// no function of the system interface has more than nine.
+	MaxValues = 16
 	// maxReasonBytes cuts what the compiler says about a module: parts of
 	// it may be names from the module.
 	maxReasonBytes = 300
