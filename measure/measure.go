@@ -23,8 +23,10 @@
 package measure
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/enarx/enarx-go/attest"
@@ -159,6 +161,17 @@ func Counting(entries []Entry, at time.Time, source string) []attest.ReferenceVa
 		refs = append(refs, e.ReferenceValue(source))
 	}
 	return refs
+}
+
+// WithoutDebug leaves out of refs what one of entries says is a debug image's,
+// whatever its dates. Files of several signers may say differently of one
+// measurement, and then the word that warns is the one that counts.
+func WithoutDebug(refs []attest.ReferenceValue, entries []Entry) []attest.ReferenceValue {
+	return slices.DeleteFunc(slices.Clone(refs), func(r attest.ReferenceValue) bool {
+		return slices.ContainsFunc(entries, func(e Entry) bool {
+			return e.Debug && e.Platform == r.Platform && bytes.Equal(e.Measurement, r.Measurement)
+		})
+	})
 }
 
 // ReferenceValue is the entry in the form that verifiers take, whatever its

@@ -284,6 +284,7 @@ func readReferences(files, keyFiles []string, at time.Time) ([]attest.ReferenceV
 		return nil, err
 	}
 	var all []attest.ReferenceValue
+	var entries []measure.Entry
 	for _, f := range files {
 		signed, err := readLimited(f, "the reference values", maxReferenceFile, exitUsage)
 		if err != nil {
@@ -294,6 +295,14 @@ func readReferences(files, keyFiles []string, at time.Time) ([]attest.ReferenceV
 			return nil, fail(exitAttest, "get current ones from whoever signs them; nothing has left this machine", fmt.Errorf("--reference %s: %w", f, err))
 		}
 		all = append(all, refs...)
+		said, _, err := measure.Read(signed, keys)
+		if err != nil {
+			return nil, fail(exitAttest, "do not use these reference values", fmt.Errorf("--reference %s: %w", f, err))
+		}
+		entries = append(entries, said...)
+	}
+	if all = measure.WithoutDebug(all, entries); len(all) == 0 {
+		return nil, failf(exitAttest, "get reference values of a release image; nothing has left this machine", "--reference: another of the files says of all that count that they are of debug images")
 	}
 	return all, nil
 }

@@ -150,10 +150,12 @@ func storedReferences(at time.Time) ([]attest.ReferenceValue, error) {
 		return nil, err
 	}
 	var refs []attest.ReferenceValue
+	var entries []measure.Entry
 	for _, s := range all {
 		refs = append(refs, measure.Counting(s.Entries, at, "reference values "+s.ID+" that were added here")...)
+		entries = append(entries, s.Entries...)
 	}
-	return refs, nil
+	return measure.WithoutDebug(refs, entries), nil
 }
 
 // onlyAdded says whether what a Keep measures to was accepted on the word of

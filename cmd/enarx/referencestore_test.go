@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -37,11 +38,15 @@ func storeApp(t *testing.T) (*app, *bytes.Buffer) {
 
 func referenceFile(t *testing.T, from, to time.Time, seed byte) (ref, pub string) {
 	t.Helper()
+	return signedFile(t, seed, measure.Entry{Measurement: bytes.Repeat([]byte{seed}, 32), NotBefore: from, NotAfter: to})
+}
+
+// signedFile makes a file of one entry of vtpm and its key.
+func signedFile(t *testing.T, seed byte, e measure.Entry) (ref, pub string) {
+	t.Helper()
+	e.Platform, e.Release, e.SourceCommit, e.Engine = attest.PlatformVTPM, fmt.Sprint("release ", seed), "unknown", "e"
 	key := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{seed}, ed25519.SeedSize))
-	signed, err := measure.Sign([]measure.Entry{{
-		Platform: attest.PlatformVTPM, Measurement: bytes.Repeat([]byte{seed}, 32), Release: fmt.Sprint("release ", seed), SourceCommit: "unknown", Engine: "e",
-		NotBefore: from, NotAfter: to,
-	}}, key)
+	signed, err := measure.Sign([]measure.Entry{e}, key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,6 +69,66 @@ func accepts(t *testing.T, a *app, at time.Time, seed byte) bool {
 		t.Fatal(err)
 	}
 	return slices.ContainsFunc(refs, func(r attest.ReferenceValue) bool { return bytes.Equal(r.Measurement, bytes.Repeat([]byte{seed}, 32)) })
+}
+
+// Of a measurement that one signer calls a release and another a debug image, the
+// second is right: in files that were added and in files that are named.
+func TestInvariant1NoSilentDowngrade_OneSignerSaysDebug(t *testing.T) {
+	a, _ := storeApp(t)
+	now := time.Now().UTC().Truncate(time.Second)
+	good, goodKey := referenceFile(t, now.Add(-time.Hour), now.Add(time.Hour), 1)
+	other, otherKey := referenceFile(t, now.Add(-time.Hour), now.Add(time.Hour), 2)
+	debug, debugKey := signedFile(t, 3, measure.Entry{Measurement: bytes.Repeat([]byte{1}, 32), Debug: true, NotBefore: now.Add(-2 * time.Hour), NotAfter: now.Add(-time.Hour)})
+	if err := a.addReference(good, []string{goodKey}); err != nil {
+		t.Fatal(err)
+	}
+	if !accepts(t, a, now, 1) {
+		t.Fatal("not accepted without the warning")
+	}
+	f := &trustFlags{reference: []string{good, other}, referenceKey: []string{goodKey, otherKey, debugKey}}
+	if refs, err := a.references(f, now); err != nil || len(refs) != 2 {
+		t.Fatalf("%d reference values: %v", len(refs), err)
+	}
+	both, bothKey := pairFile(t, 4, now)
+	if err := a.addReference(both, []string{bothKey}); err != nil {
+		t.Fatal(err)
+	}
+	if accepts(t, a, now, 1) || !accepts(t, a, now, 4) {
+		t.Error("a debug image of one signer counts by the word of another")
+	}
+	f.reference, f.referenceKey = append(f.reference, both), append(f.referenceKey, bothKey)
+	if refs, err := a.references(f, now); err != nil || len(refs) != 2 || bytes.Equal(refs[0].Measurement, bytes.Repeat([]byte{1}, 32)) {
+		t.Errorf("%d reference values, of a debug image among them: %v", len(refs), err)
+	}
+	f.reference = []string{good, both}
+	if refs, err := a.references(f, now); err != nil || len(refs) != 1 {
+		t.Errorf("%d reference values: %v", len(refs), err)
+	}
+	// A file of nothing but debug images is refused by itself.
+	if _, err := readReferences([]string{debug}, []string{debugKey}, now); err == nil {
+		t.Error("a file of debug images is taken")
+	}
+}
+
+// pairFile is a file with a release, and a warning that has ended about the
+// measurement of seed 1.
+func pairFile(t *testing.T, seed byte, now time.Time) (ref, pub string) {
+	t.Helper()
+	key := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{seed}, ed25519.SeedSize))
+	e := measure.Entry{Platform: attest.PlatformVTPM, Release: "release", SourceCommit: "unknown", Engine: "e", NotBefore: now.Add(-2 * time.Hour), NotAfter: now.Add(time.Hour)}
+	warning := e
+	e.Measurement, warning.Measurement = bytes.Repeat([]byte{seed}, 32), bytes.Repeat([]byte{1}, 32)
+	warning.Debug, warning.NotAfter = true, now.Add(-time.Hour)
+	signed, err := measure.Sign([]measure.Entry{e, warning}, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	ref, pub = filepath.Join(dir, "ref"), filepath.Join(dir, "pub")
+	if err := errors.Join(os.WriteFile(ref, signed, 0o600), os.WriteFile(pub, publicPEM(t, key), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	return ref, pub
 }
 
 // What was added is accepted within its dates, old and new side by side, and
