@@ -12,6 +12,7 @@ import (
 	"fmt"
 
 	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/attest/internal/derform"
 )
 
 const (
@@ -84,7 +85,10 @@ func findCertificate(c *x509.Certificate, depth int) (*Found, error) {
 		return f, nil
 	}
 	seen := "good"
-	err := c.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature)
+	err := derform.Checkable(c.PublicKey)
+	if err == nil {
+		err = c.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature)
+	}
 	if err != nil {
 		seen = err.Error()
 	}
@@ -161,7 +165,10 @@ func findRequest(r *x509.CertificateRequest, depth int) (*Found, error) {
 		return nil, unsupported(formatRequest, "no evidence in its extensions", "ask for a request with evidence")
 	}
 	seen := "good"
-	err := r.CheckSignature()
+	err := derform.Checkable(r.PublicKey)
+	if err == nil {
+		err = r.CheckSignature()
+	}
 	if err != nil {
 		seen = err.Error()
 	}

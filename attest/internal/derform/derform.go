@@ -3,13 +3,34 @@
 
 // Package derform refuses what nobody signed in certificates and revocation
 // lists: the standard library reads over bytes after them and over further
-// elements within.
+// elements within. It also refuses keys that are made to keep a verifier busy.
 package derform
 
 import (
+	"crypto"
+	"crypto/rsa"
 	"encoding/asn1"
 	"fmt"
 )
+
+// maxRSABits bounds an RSA key whose signatures are checked. The time grows with
+// the square of the size and with the exponent: a key of 250,000 bits, which
+// fits into a certificate that somebody sends, costs 5 s for each signature.
+// Authorities have 4,096 bits at most; package crypto/tls has the same limit.
+const maxRSABits = 8192
+
+// maxRSAExponent is the exponent of every authority but those with 3.
+const maxRSAExponent = 65537
+
+// Checkable refuses keys with which it takes too long to check a signature. It
+// is for keys out of certificates that nobody has vouched for yet.
+func Checkable(key crypto.PublicKey) error {
+	k, ok := key.(*rsa.PublicKey)
+	if ok && (k.N.BitLen() > maxRSABits || k.E > maxRSAExponent) {
+		return fmt.Errorf("RSA key of %d bits with exponent %d, expected at most %d and %d: its signatures are not checked", k.N.BitLen(), k.E, maxRSABits, maxRSAExponent)
+	}
+	return nil
+}
 
 // Narrows says whether an extension of a revocation list or of an entry in one
 // changes what the list is about: changes since another list, some certificates

@@ -5,8 +5,14 @@ package derform
 
 import (
 	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/asn1"
+	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
@@ -33,6 +39,24 @@ func lists(t testing.TB) (ders [][]byte) {
 		t.Fatalf("%d certificates and lists", len(ders))
 	}
 	return ders
+}
+
+// Keys that make signatures slow to check are refused, those of authorities not.
+func TestInvariant4HostileInputIsBounded_Keys(t *testing.T) {
+	n := func(bits int) *big.Int { return new(big.Int).SetBit(big.NewInt(1), bits-1, 1) }
+	for _, x := range []struct {
+		key  crypto.PublicKey
+		good bool
+	}{
+		{&rsa.PublicKey{N: n(2048), E: 65537}, true}, {&rsa.PublicKey{N: n(4096), E: 3}, true}, {&rsa.PublicKey{N: n(8192), E: 65537}, true},
+		{&rsa.PublicKey{N: n(8193), E: 65537}, false}, {&rsa.PublicKey{N: n(250_000), E: 65537}, false},
+		{&rsa.PublicKey{N: n(2048), E: 65539}, false}, {&rsa.PublicKey{N: n(2048), E: 1<<31 - 1}, false},
+		{&ecdsa.PublicKey{Curve: elliptic.P384()}, true}, {ed25519.PublicKey{}, true}, {nil, true},
+	} {
+		if err := Checkable(x.key); (err == nil) != x.good {
+			t.Errorf("%T: %v", x.key, err)
+		}
+	}
 }
 
 // wrap is a sequence of the parts.

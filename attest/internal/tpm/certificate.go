@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/attest/internal/derform"
 	"github.com/enarx/enarx-go/attest/internal/fault"
 )
 
@@ -196,7 +197,9 @@ func Chain(leaf *x509.Certificate, roots, intermediates []*x509.Certificate, end
 		rootPool.AddCert(r)
 	}
 	for _, x := range intermediates[:min(len(intermediates), maxIntermediates)] {
-		otherPool.AddCert(x)
+		if derform.Checkable(x.PublicKey) == nil {
+			otherPool.AddCert(x)
+		}
 	}
 	chains, err := c.Verify(x509.VerifyOptions{Roots: rootPool, Intermediates: otherPool, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
 	if err != nil {
