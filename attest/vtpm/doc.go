@@ -53,7 +53,8 @@
 //   - registers: those that neither firmware nor Keep use are untouched;
 //   - drivers: the firmware ran no driver beside its own (PCR 2), neither from a
 //     device's memory nor because a boot variable named one: it could have
-//     changed the image after that was measured;
+//     changed the image after that was measured. Machines that are not virtual
+//     have such drivers: name the value of PCR 2 in [Options] for them;
 //   - pcr0, pcr7, …: registers whose value [Options] demand;
 //   - secure-boot: on, if [Options] demand it: by the variable that the firmware
 //     has measured before the separator, whatever types the log gives to both;

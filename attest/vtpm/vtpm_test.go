@@ -252,6 +252,25 @@ func TestRefusesLies(t *testing.T) {
 	}
 }
 
+// Who runs Keeps on machines of his own, whose devices bring drivers, can name
+// what PCR 2 is then: that value and no other is taken.
+func TestDriversThatWereNamed(t *testing.T) {
+	m := newMaker(t)
+	p := m.booted(t, vector(t, "ovmf-uki.eventlog.bin"))
+	p.Event(2, 0x80000004, []byte("option ROM of a known device"), nil)
+	o := m.options()
+	o.PCRs = map[uint][]byte{2: bytes.Clone(p.PCRs[2][:])}
+	if c, v := m.judge(t, o, p, evidenceOf(t, p), expected(p)); c == nil || outcome(v, "pcr2") != attest.Pass {
+		t.Errorf("%v", v.Err())
+	}
+	p.Event(2, 0x80000004, []byte("another"), nil)
+	c, v := m.judge(t, o, p, evidenceOf(t, p), expected(p))
+	refused(t, "another driver", c, v, "pcr2", attest.ReasonMeasurement, "")
+	o.PCRs = map[uint][]byte{0: bytes.Clone(p.PCRs[0][:])}
+	c, v = m.judge(t, o, p, evidenceOf(t, p), expected(p))
+	refused(t, "a demand of another register", c, v, "drivers", attest.ReasonMeasurement, "")
+}
+
 // without takes the events of a register out of a log.
 func without(t testing.TB, log []byte, pcr uint32) []byte {
 	t.Helper()
