@@ -18,6 +18,7 @@ import (
 	"github.com/enarx/enarx-go/attest/internal/softtpm"
 	"github.com/enarx/enarx-go/attest/internal/tpm"
 	"github.com/enarx/enarx-go/attest/internal/tpmquote"
+	"github.com/enarx/enarx-go/attest/sim"
 	"github.com/enarx/enarx-go/attest/vtpm"
 )
 
@@ -336,5 +337,32 @@ func TestInvariant1NoSilentDowngrade_QuoteInPlaceOfAKeeps(t *testing.T) {
 		}
 		c, v := s.Verify(ev, m.collateral(), exp, madeAt)
 		refused(t, "a quote of another kind", c, v, "format", attest.ReasonPlatform, "not a Keep's")
+	}
+}
+
+// A root of simulated hardware is for platform sim alone: as the root of a TPM's
+// maker it is not taken, and what leads to it is refused.
+func TestInvariant1NoSilentDowngrade_RootOfSimulatedHardware(t *testing.T) {
+	m := newMaker(t)
+	for name, subject := range map[string]pkix.Name{
+		"by its name":         {CommonName: sim.Marker + " - TPM"},
+		"by its organisation": {CommonName: "TPM maker", Organization: []string{sim.Marker}},
+	} {
+		key := ecKey(t)
+		root := issue(t, key.Public(), nil, key, func(c *x509.Certificate) { asCA(c); c.Subject = subject })
+		if roots, err := vtpm.ParseRoots(root.Raw); err == nil || roots != nil {
+			t.Errorf("%s: taken as a root", name)
+		}
+		p := m.booted(t, vector(t, "ovmf-uki.eventlog.bin"))
+		p.Certificate = issue(t, m.ek.Public(), root, key, asEK).Raw
+		for what, roots := range map[string][]*x509.Certificate{"alone": {root}, "beside another": {root, m.root}} {
+			s := vtpm.NewSession(vtpm.Options{Roots: roots}, nil, madeAt, rand.Reader)
+			ev := evidenceOf(t, p)
+			if _, done, err := s.Next(ev); !done || err != nil {
+				t.Errorf("%s, %s: a credential is made: %v", name, what, err)
+			}
+			c, v := s.Verify(ev, nil, expected(p), madeAt)
+			refused(t, name+", "+what, c, v, "chain", attest.ReasonRoot, "root")
+		}
 	}
 }

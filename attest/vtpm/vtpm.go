@@ -59,7 +59,17 @@ type Options struct {
 	Waive attest.Waiver
 }
 
+// simMarker is how the names of all roots of simulated hardware begin (package
+// attest/sim). They are for platform sim, which says so in every row, and for
+// no other.
+const simMarker = "ENARX SIM - NOT A TEE"
+
+func simulated(c *x509.Certificate) bool {
+	return strings.HasPrefix(c.Subject.CommonName, simMarker) || slices.ContainsFunc(c.Subject.Organization, func(s string) bool { return strings.HasPrefix(s, simMarker) })
+}
+
 func (o Options) params() tpmquote.Params {
+	o.Roots = slices.DeleteFunc(slices.Clone(o.Roots), simulated)
 	source := o.RootSource
 	switch {
 	case source != "":
@@ -69,7 +79,7 @@ func (o Options) params() tpmquote.Params {
 		source = "the roots given"
 	}
 	return tpmquote.Params{
-		Platform: attest.PlatformVTPM, Roots: slices.Clone(o.Roots), RootSource: source, Measure: measure, VouchedKey: o.VouchedKey, VouchedBy: o.VouchedBy,
+		Platform: attest.PlatformVTPM, Roots: o.Roots, RootSource: source, Measure: measure, VouchedKey: o.VouchedKey, VouchedBy: o.VouchedBy,
 		Demands: tpmquote.Demands{SecureBoot: o.SecureBoot, RequireCRL: o.RequireCRL, AcceptDebug: o.AcceptDebug, PCRs: o.PCRs, Waive: o.Waive},
 	}
 }
@@ -152,6 +162,9 @@ func ParseRoots(b []byte) ([]*x509.Certificate, error) {
 		}
 		if !c.IsCA || !c.BasicConstraintsValid {
 			return nil, fmt.Errorf("TPM roots: certificate %d of %q is no certification authority; name the root of the TPM's maker, not the TPM's own certificate", i+1, c.Subject)
+		}
+		if simulated(c) {
+			return nil, fmt.Errorf("TPM roots: certificate %d of %q is of simulated hardware; name it as a sim root, for platform sim", i+1, c.Subject)
 		}
 		roots = append(roots, c)
 	}
