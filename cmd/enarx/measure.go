@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/attest/evidence"
 	"github.com/enarx/enarx-go/measure/predict"
 	"github.com/enarx/enarx-go/measure/release"
 )
@@ -172,7 +173,9 @@ func newMeasureDiffCmd(a *app) *cobra.Command {
 		Long: `Compare what two images measure to, or one image started in two ways: causes first
 (launch, files of the initrd, words of the command line), then the registers and
 events that they change. A and B are directories of images, measured with the given
-flags, or files saved with enarx measure --json.`,
+flags, files saved with enarx measure --json, or files with evidence of platform
+vtpm, such as evidence bundles: nothing of those is verified, and their events are
+named as those in their places.`,
 		Example: "  enarx measure diff old-image new-image\n  enarx measure image --platform snp --vcpus 4 --firmware OVMF.amdsev.fd --json > four.json\n  enarx measure diff four.json image --platform snp --vcpus 8 --firmware OVMF.amdsev.fd",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) != 2 {
@@ -198,7 +201,7 @@ flags, or files saved with enarx measure --json.`,
 	return c
 }
 
-// reportOf measures a directory, or reads a saved report.
+// reportOf measures a directory, or reads a saved report or what was measured.
 func reportOf(ctx context.Context, path string, f *launchFlags) (*release.Report, error) {
 	if st, err := os.Stat(path); err == nil && st.IsDir() {
 		return measureImage(ctx, path, f)
@@ -208,10 +211,15 @@ func reportOf(ctx context.Context, path string, f *launchFlags) (*release.Report
 		return nil, err
 	}
 	r, err := release.ParseReport(b)
-	if err != nil {
-		return nil, fail(exitUsage, "name an image's directory, or a file of enarx measure --json", fmt.Errorf("%s: %w", path, err))
+	if err == nil {
+		return r, nil
 	}
-	return r, nil
+	if found, ferr := evidence.Find(b); ferr == nil {
+		if r, err = release.Measured(found.Pieces[0].Evidence); err == nil {
+			return r, nil
+		}
+	}
+	return nil, fail(exitUsage, "name an image's directory, a file of enarx measure --json, or evidence of platform vtpm", fmt.Errorf("%s: %w", path, err))
 }
 
 func (a *app) showChanges(changes []release.Change, asJSON bool) error {

@@ -47,6 +47,38 @@ func Diff(a, b *Report) []Change {
 		}
 	}
 	add("launch", "platform", "", a.Platform, b.Platform)
+	if !a.Measured && !b.Measured {
+		out = append(out, diffCauses(a, b)...)
+	}
+	for _, r := range a.Registers {
+		other := find(b.Registers, r.Name)
+		switch {
+		case other == nil:
+		case a.Measured && !b.Measured:
+			r.Events = alike(r.Events, other.Events)
+		case b.Measured && !a.Measured:
+			x := *other
+			x.Events = alike(x.Events, r.Events)
+			other = &x
+		}
+		out = append(out, diffRegister(r, other)...)
+	}
+	for _, r := range b.Registers {
+		if find(a.Registers, r.Name) == nil {
+			add("register", r.Name, "", "", r.Value)
+		}
+	}
+	return out
+}
+
+// diffCauses names what differs between two launches and their images.
+func diffCauses(a, b *Report) []Change {
+	var out []Change
+	add := func(kind, what, event, from, to string) {
+		if from != to {
+			out = append(out, Change{Kind: kind, What: what, Event: event, From: from, To: to})
+		}
+	}
 	add("launch", "vCPUs", "", fmt.Sprint(a.Launch.VCPUs), fmt.Sprint(b.Launch.VCPUs))
 	add("launch", "memory", "", fmt.Sprint(a.Launch.MemoryMiB, " MiB"), fmt.Sprint(b.Launch.MemoryMiB, " MiB"))
 	add("launch", "CPU model", "", a.Launch.CPU, b.Launch.CPU)
@@ -58,16 +90,7 @@ func Diff(a, b *Report) []Change {
 	add("image", "debug", "", fmt.Sprint(a.Image.Debug), fmt.Sprint(b.Image.Debug))
 	add("image", "kernel", "", a.Image.Kernel, b.Image.Kernel)
 	out = append(out, diffWords(a.Image.Cmdline, b.Image.Cmdline)...)
-	out = append(out, diffInitrd(a.Image.Initrd, b.Image.Initrd)...)
-	for _, r := range a.Registers {
-		out = append(out, diffRegister(r, find(b.Registers, r.Name))...)
-	}
-	for _, r := range b.Registers {
-		if find(a.Registers, r.Name) == nil {
-			add("register", r.Name, "", "", r.Value)
-		}
-	}
-	return out
+	return append(out, diffInitrd(a.Image.Initrd, b.Image.Initrd)...)
 }
 
 func find(rs []ReportRegister, name string) *ReportRegister {

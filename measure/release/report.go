@@ -33,6 +33,9 @@ type Report struct {
 	Launch      ReportLaunch     `json:"launch"`
 	Image       ReportImage      `json:"image"`
 	Registers   []ReportRegister `json:"registers"`
+	// Measured says that it is no prediction, see [Measured]: launch and image
+	// are not known.
+	Measured bool `json:"measured,omitempty"`
 }
 
 // ReportLaunch are the parameters of a launch.
