@@ -117,6 +117,9 @@ func Meaning(check string) string {
 		if strings.HasPrefix(name, "pcr") {
 			return "a platform configuration register: a digest of a part of what was loaded"
 		}
+		if strings.HasPrefix(name, "uki-section-") {
+			return "a section of the unified kernel image, as its boot stub has measured it"
+		}
 		if m := meanings[name]; m != "" {
 			return m
 		}

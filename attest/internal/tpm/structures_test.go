@@ -65,7 +65,7 @@ func agreesPublic(t testing.TB, b []byte, p *Public) {
 	if err != nil || !bytes.Equal(tpm2.Marshal(*o), b) {
 		t.Fatalf("go-tpm reads something else: %v", err)
 	}
-	var attributes tpm2.TPMAObject = o.ObjectAttributes
+	attributes := o.ObjectAttributes
 	raw := tpm2.Marshal(attributes)
 	if Alg(o.Type) != p.Type || Alg(o.NameAlg) != p.NameAlg || Attributes(binary.BigEndian.Uint32(raw)) != p.Attributes || !bytes.Equal(o.AuthPolicy.Buffer, p.AuthPolicy) {
 		t.Errorf("read %+v, go-tpm reads %+v", p, o)
