@@ -26,41 +26,67 @@ func TestReadmesDoWhatTheySay(t *testing.T) {
 	}
 	ran := 0
 	for _, readme := range readmes {
-		text, err := os.ReadFile(readme)
-		if err != nil {
-			t.Fatal(err)
+		if len(readmeBlocks(t, readme)) > 0 {
+			ran++
+			t.Run(filepath.Dir(readme), func(t *testing.T) { builtByReadme(t, filepath.Dir(readme)) })
 		}
-		blocks := block.FindAllStringSubmatch(string(text), -1)
-		if n := strings.Count(string(text), "```sh\n"); n != len(blocks) {
-			t.Errorf("%s has %d sh blocks, but %d with a text block after it", readme, n, len(blocks))
-		}
-		if len(blocks) == 0 {
-			continue
-		}
-		ran++
-		t.Run(filepath.Dir(readme), func(t *testing.T) { runBlocks(t, filepath.Dir(readme), blocks) })
 	}
 	if ran < 5 {
 		t.Errorf("only %d READMEs have commands to run", ran)
 	}
 }
 
-func runBlocks(t *testing.T, example string, blocks [][]string) {
+// readmeBlocks returns the commands of a README with what they print.
+func readmeBlocks(t *testing.T, readme string) [][]string {
+	t.Helper()
+	text, err := os.ReadFile(readme)
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := block.FindAllStringSubmatch(string(text), -1)
+	if n := strings.Count(string(text), "```sh\n"); n != len(blocks) {
+		t.Errorf("%s has %d sh blocks, but %d with a text block after it", readme, n, len(blocks))
+	}
+	return blocks
+}
+
+// built holds the directories in which commands of READMEs have run well.
+var built = map[string]string{}
+
+// builtByReadme returns a copy of an example's directory in which the commands
+// of its README have run, once for all tests, with the output that it shows.
+func builtByReadme(t *testing.T, example string) string {
+	t.Helper()
+	if dir := built[example]; dir != "" {
+		return dir
+	}
 	enarx := enarxBin(t)
 	for _, program := range []string{"clang", "wasm-ld", debianRustc, "npm", "bash"} {
 		tool(t, program)
 	}
-	dir := t.TempDir()
+	scripts, err := filepath.Abs("../scripts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp(scratch, example+"-")
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := os.CopyFS(dir, os.DirFS(example)); err != nil {
 		t.Fatal(err)
 	}
-	for _, b := range blocks {
+	for _, b := range readmeBlocks(t, filepath.Join(example, "README.md")) {
 		got := command{
 			args: []string{"bash", "-euo", "pipefail", "-c", b[1]}, dir: dir,
-			env: append(toolchainEnv(), "PATH="+filepath.Dir(enarx)+":"+os.Getenv("PATH")),
+			env: append(toolchainEnv(), "PATH="+filepath.Dir(enarx)+":"+scripts+":"+os.Getenv("PATH")),
 		}.run(t)
 		sameAs(t, got, result{stdout: b[2]})
 	}
+	if t.Failed() {
+		t.FailNow()
+	}
+	built[example] = dir
+	return dir
 }
 
 // toolchainEnv lets compilers find their caches and settings, which the small

@@ -188,6 +188,20 @@ func sqliteSources(t *testing.T) string {
 	return dir
 }
 
+// debianSource returns the directory of a source that scripts/debian-source
+// holds to its digest.
+func debianSource(t *testing.T, name string) string {
+	t.Helper()
+	var stderr bytes.Buffer
+	cmd := exec.Command("../scripts/debian-source", name)
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		unavailable(t, "scripts/debian-source %s: %v\n%s", name, err, &stderr)
+	}
+	return strings.TrimSpace(string(out))
+}
+
 // pythonWasm returns CPython built for WASI, an npm package that is pinned with
 // its digest by cpython/package-lock.json.
 func pythonWasm(t *testing.T) string {
