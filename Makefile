@@ -25,6 +25,11 @@ build: ## build bin/keep and bin/enarx
 	@scripts/build keep bin/keep
 	@scripts/build enarx bin/enarx
 
+.PHONY: keep-wasmtime
+keep-wasmtime: build ## build bin/keep-wasmtime, the Keep with the faster engine (needs gcc), and let bin/enarx accept it
+	@ENARX_ENGINE=wasmtime scripts/build keep bin/keep-wasmtime
+	@scripts/build enarx bin/enarx
+
 # What enarx accepts of the image without being told: always vtpm; snp for one
 # vCPU if a firmware that measures kernels is named, SEV_FIRMWARE=OVMF.amdsev.fd.
 SEV_FIRMWARE ?= $(wildcard /usr/share/ovmf/OVMF.amdsev.fd)

@@ -116,6 +116,7 @@ type ReferenceValue struct {
 	Platform    string
 	Measurement []byte // as in Claims.Measurement
 	Release     string // for people: the Keep release it belongs to
+	Engine      string // the Wasm engine of that release, with its version; "" if unknown
 	Source      string // for people: where the value came from
 	// Debug marks a debug image, which its host can look into: no verifier
 	// accepts it unless it was asked to by name, and every verdict says so.
@@ -123,6 +124,15 @@ type ReferenceValue struct {
 	// Components are the parts that make up Measurement; optional. They
 	// decide nothing: they explain a measurement that is not accepted.
 	Components []Component
+}
+
+// Name is the release for people, with its engine if that is known: "0.1.0 with
+// wasmtime v39.0.1".
+func (r ReferenceValue) Name() string {
+	if r.Engine == "" {
+		return r.Release
+	}
+	return r.Release + " with " + r.Engine
 }
 
 // Verifier appraises the evidence of one platform. Implementations are pure:

@@ -181,7 +181,7 @@ func (e Entry) ReferenceValue(source string) attest.ReferenceValue {
 	if e.Debug {
 		release += " DEBUG"
 	}
-	return attest.ReferenceValue{Platform: e.Platform, Measurement: e.Measurement, Release: release, Source: source, Debug: e.Debug, Components: e.Components}
+	return attest.ReferenceValue{Platform: e.Platform, Measurement: e.Measurement, Release: release, Engine: e.Engine, Source: source, Debug: e.Debug, Components: e.Components}
 }
 
 // Builtin are the reference values of the Keep runtime that belongs to this

@@ -262,7 +262,7 @@ func (r *Request) piece(p evidence.Piece) Piece {
 	done := Piece{Where: p.Where, Platform: p.Platform, Evidence: p.Evidence, Vouched: p.Vouch != nil}
 	var bound attest.Verdict
 	waive := attest.Waiver(0)
-	exp := attest.Expected{Measurements: r.References}
+	exp := attest.Expected{Measurements: r.Policy.References(r.References)}
 	if r.References == nil {
 		waive |= attest.WaiveMeasurement
 	}

@@ -29,6 +29,10 @@ type Policy struct {
 	// Platforms are the accepted platforms; nil accepts every one that has a
 	// verifier, an empty list that is not nil none.
 	Platforms []string
+	// Engines are the accepted Wasm engines of Keeps, by name and without
+	// version; nil accepts every one. The measurement decides which engine a
+	// Keep has, so a policy that names some demands measurements.
+	Engines []string
 	// Demand names expectations that must be given, by the relying party or by
 	// the wrapping: one that is missing refuses the evidence, in place of
 	// being named as not checked.
@@ -49,6 +53,22 @@ type Policy struct {
 type Floor struct {
 	Platform string
 	attest.TCBFloor
+}
+
+// References are those of refs whose engine p accepts. A value that does not
+// say which engine it is of is not among them if p names some.
+func (p *Policy) References(refs []attest.ReferenceValue) []attest.ReferenceValue {
+	if p.Engines == nil || refs == nil {
+		return refs
+	}
+	accepted := []attest.ReferenceValue{}
+	for _, r := range refs {
+		name, _, _ := strings.Cut(r.Engine, " ")
+		if r.Engine != "" && slices.Contains(p.Engines, name) {
+			accepted = append(accepted, r)
+		}
+	}
+	return accepted
 }
 
 // tcb is what is asked of firmware level and chip of one platform.

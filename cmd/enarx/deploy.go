@@ -4,6 +4,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/enarx/enarx-go/agent/api"
 	"github.com/enarx/enarx-go/attest"
+	"github.com/enarx/enarx-go/attest/sim"
 	"github.com/enarx/enarx-go/client"
 	"github.com/enarx/enarx-go/keep/session"
 )
@@ -339,6 +341,13 @@ func (d *deployment) finish(exit *session.Exit) error {
 func (d *deployment) expectedKeep() string {
 	if d.judged.Claims == nil || keepDigest == "" || len(d.f.reference) > 0 {
 		return ""
+	}
+	for _, o := range ownKeeps()[1:] {
+		if b, err := hex.DecodeString(o.Digest); err == nil && len(b) == 32 {
+			if m := sim.Measurement([32]byte(b)); bytes.Equal(m[:], d.judged.Claims.Measurement) {
+				return "sha256:" + o.Digest
+			}
+		}
 	}
 	return "sha256:" + keepDigest
 }

@@ -32,6 +32,7 @@ type trustFlags struct {
 	collateral   []string
 	policy       string
 	accepted     []string // the platforms of the policy file, once it is read
+	engines      []string // its engines, likewise
 	unproven     bool     // what it says of a TPM's activation in saved evidence
 	reference    []string
 	referenceKey []string

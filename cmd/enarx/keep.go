@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/enarx/enarx-go/internal/codecache"
@@ -20,6 +21,32 @@ import (
 // this enarx, in hexadecimal. The linker sets it (-X main.keepDigest); a build
 // that does not is marked unreleased and can tell no Keep from another.
 var keepDigest string
+
+// keepEngine is the Wasm engine of that Keep runtime, with its version
+// (-X main.keepEngine), and otherKeeps are the Keep runtimes with other engines
+// that were built along with it: "wasmtime v39.0.1=HEX", separated by commas.
+// Both engines belong to a release; each has a measurement of its own.
+var keepEngine, otherKeeps string
+
+// ownKeep is one Keep runtime of this build.
+type ownKeep struct {
+	Engine string `json:"engine,omitempty"`
+	Digest string `json:"digest"` // hexadecimal
+}
+
+// ownKeeps are all Keep runtimes of this build, the usual one first.
+func ownKeeps() []ownKeep {
+	if keepDigest == "" {
+		return nil
+	}
+	own := []ownKeep{{keepEngine, keepDigest}}
+	for _, k := range strings.Split(otherKeeps, ",") {
+		if engine, digest, ok := strings.Cut(k, "="); ok && digest != keepDigest {
+			own = append(own, ownKeep{engine, digest})
+		}
+	}
+	return own
+}
 
 // maxKeepSize bounds the Keep runtime that is hashed: the real one has some
 // 10 MB, and a path that leads elsewhere must not be read for minutes.
@@ -35,8 +62,19 @@ type keepRuntime struct {
 	measure func() error
 }
 
-// genuine says that it is the one this enarx was built with.
-func (k *keepRuntime) genuine() bool { return hex.EncodeToString(k.Digest[:]) == keepDigest }
+// genuine says that it is one that this enarx was built with.
+func (k *keepRuntime) genuine() bool { return k.own() != nil }
+
+// own is what this enarx knows of it, or nil.
+func (k *keepRuntime) own() *ownKeep {
+	digest := hex.EncodeToString(k.Digest[:])
+	for _, o := range ownKeeps() {
+		if o.Digest == digest {
+			return &o
+		}
+	}
+	return nil
+}
 
 // named says that the user has named this very file on the command line, and
 // with it accepted whatever it is.

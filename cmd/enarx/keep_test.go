@@ -57,3 +57,25 @@ func TestKeepFromTheEnvironmentIsHashed(t *testing.T) {
 		}
 	}
 }
+
+// Both engines belong to a build, each with its digest and its name.
+func TestBothEnginesAreOfThisBuild(t *testing.T) {
+	one, two := sha256.Sum256([]byte("one")), sha256.Sum256([]byte("two"))
+	old := []string{keepDigest, keepEngine, otherKeeps}
+	t.Cleanup(func() { keepDigest, keepEngine, otherKeeps = old[0], old[1], old[2] })
+	keepDigest, keepEngine, otherKeeps = hex.EncodeToString(one[:]), "wazero v1", "wasmtime v2="+hex.EncodeToString(two[:])
+	for content, engine := range map[string]string{"one": "wazero v1", "two": "wasmtime v2", "three": ""} {
+		k := &keepRuntime{Digest: sha256.Sum256([]byte(content))}
+		if own := k.own(); k.genuine() != (engine != "") || own != nil && own.Engine != engine {
+			t.Errorf("%s: genuine %v, %+v", content, k.genuine(), own)
+		}
+	}
+	refs, err := builtin(one)
+	if err != nil || len(refs) != 2 || refs[0].Engine != "wazero v1" || refs[1].Engine != "wasmtime v2" {
+		t.Errorf("reference values %+v, %v", refs, err)
+	}
+	keepDigest = ""
+	if own := ownKeeps(); own != nil {
+		t.Errorf("a build without a digest has %+v", own)
+	}
+}

@@ -6,6 +6,7 @@ package main
 import (
 	"context"
 	"crypto/ed25519"
+	"encoding/hex"
 	"fmt"
 	"strings"
 	"time"
@@ -181,6 +182,21 @@ var linkedReferences string
 // on sim, and its image on the platforms that it was measured for.
 func builtin(keep [32]byte) ([]attest.ReferenceValue, error) {
 	refs := measure.Builtin(keep, version)
+	for i := range refs {
+		refs[i].Engine = keepEngine
+	}
+	for _, o := range ownKeeps() {
+		b, err := hex.DecodeString(o.Digest)
+		if err != nil || len(b) != len(keep) {
+			return nil, failf(exitInternal, "install a whole release, or build again", "this enarx was built with a Keep runtime of digest %q", o.Digest)
+		}
+		if d := [32]byte(b); d != keep {
+			for _, r := range measure.Builtin(d, version) {
+				r.Engine = o.Engine
+				refs = append(refs, r)
+			}
+		}
+	}
 	entries, err := measure.Linked(linkedReferences, keep)
 	if err != nil {
 		return nil, fail(exitInternal, "install a whole release, or build again with make image", err)

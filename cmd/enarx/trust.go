@@ -46,7 +46,7 @@ func (a *app) verifiers(f *trustFlags) (client.Demand, error) {
 	if d.Collateral, err = a.collateralFor(f.collateral); err != nil {
 		return d, err
 	}
-	f.accepted, f.unproven, d.TCB = policy.Platforms, policy.VTPM.AcceptUnprovenActivation, policy.TCB
+	f.accepted, f.engines, f.unproven, d.TCB = policy.Platforms, policy.Engines, policy.VTPM.AcceptUnprovenActivation, policy.TCB
 	d.Verifiers = appraisal.KeepVerifiers(policy)
 	if len(f.tpmRoot) > 0 {
 		o, err := f.tpmOptions(policy.VTPM)
@@ -75,8 +75,15 @@ func (a *app) verifiers(f *trustFlags) (client.Demand, error) {
 // without it the ones that belong to this enarx and those that were added with
 // enarx reference add. The first never adds to the others: who names reference
 // values means these and no others. All are read anew for every check, so that
-// what was removed, or has ended, no longer counts.
+// what was removed, or has ended, no longer counts. Of all of them, only those of
+// an engine that the policy file accepts are left.
 func (a *app) references(f *trustFlags, at time.Time) ([]attest.ReferenceValue, error) {
+	refs, err := a.allReferences(f, at)
+	p := appraisal.Policy{Engines: f.engines}
+	return p.References(refs), err
+}
+
+func (a *app) allReferences(f *trustFlags, at time.Time) ([]attest.ReferenceValue, error) {
 	if len(f.reference) > 0 {
 		return readReferences(f.reference, f.referenceKey, at)
 	}

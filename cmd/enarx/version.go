@@ -31,6 +31,10 @@ type versionInfo struct {
 type keepVersion struct {
 	// Expected is the digest of the Keep runtime built with this enarx.
 	Expected string `json:"expected,omitempty"`
+	// Engine is its Wasm engine, and Others are the Keep runtimes with other
+	// engines that were built with this enarx.
+	Engine string    `json:"engine,omitempty"`
+	Others []ownKeep `json:"others,omitempty"`
 	// Found is the digest of the file that would be started, with its path.
 	Found string `json:"found,omitempty"`
 	Path  string `json:"path,omitempty"`
@@ -67,7 +71,10 @@ func (a *app) version(keepFlag string, asJSON bool) error {
 	if v.Commit == "" {
 		v.Commit = vcsRevision()
 	}
-	v.Keep.Expected = keepDigest
+	v.Keep.Expected, v.Keep.Engine = keepDigest, keepEngine
+	if own := ownKeeps(); len(own) > 1 {
+		v.Keep.Others = own[1:]
+	}
 	k, err := a.openKeep(keepFlag)
 	switch {
 	case err == nil:
@@ -87,6 +94,12 @@ func (a *app) version(keepFlag string, asJSON bool) error {
 		expected = "unknown: this enarx was built without one"
 	} else {
 		expected = "sha256:" + expected
+		if v.Keep.Engine != "" {
+			expected += "  " + v.Keep.Engine
+		}
+		for _, o := range v.Keep.Others {
+			expected += "\nkeep     sha256:" + o.Digest + "  " + o.Engine
+		}
 	}
 	if err := a.emit("enarx %s\ncommit   %s\ngo       %s %s/%s\nkeep     %s\n", v.Version, v.Commit, v.Go, v.OS, v.Arch, expected); err != nil {
 		return err

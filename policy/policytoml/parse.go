@@ -35,6 +35,7 @@ const version = 1
 type file struct {
 	Version   int       `toml:"version"`
 	Platforms *[]string `toml:"platforms"`
+	Engines   *[]string `toml:"engines"`
 	Demand    []string  `toml:"demand"`
 	Chips     *[]string `toml:"chips"`
 	TCB       struct {

@@ -148,6 +148,7 @@ func TestErrorsHaveLines(t *testing.T) {
 		{"version = 1\n[[tcb.accept]]\nadvisories = [\"INTEL-SA-01036\"]\n", "p.toml:2: tcb.accept.status: missing"},
 		{"version = 1\n[[tcb.accept]]\nstatus = [\"OutOfDate\"]\nadvisories = [\"*\"]\n", "p.toml:4: tcb.accept.advisories:"},
 		{"version = 1\n[tdx]\nrtmr1 = [\"00\"]\n", "p.toml:3: tdx.rtmr1:"},
+		{"version = 1\nengines = [\"v8\"]\n", `p.toml:2: engines: "v8", expected one of wasmtime, wazero`},
 		{"version = 1\ndemand = [\"luck\"]\n", `p.toml:2: demand: "luck", expected some of measurement`},
 		{"version = 1\n[snp]\nrequire = [\"smt\", \"fast\"]\n", `p.toml:3: snp.require: "fast", expected some of alias-check`},
 		{"version = 1\n[snp]\nmin_abi = \"1\"\n", "p.toml:3: snp.min_abi:"},
@@ -174,6 +175,32 @@ func TestErrorsHaveLines(t *testing.T) {
 	}
 	if _, err := Parse("p.toml", make([]byte, MaxSize+1)); err == nil {
 		t.Error("a file beyond the limit was read")
+	}
+}
+
+// A policy that names engines demands a measurement, and leaves only reference
+// values that say that they are of one of them.
+func TestEngines(t *testing.T) {
+	refs := []attest.ReferenceValue{{Engine: "wazero v1.12.0"}, {Engine: "wasmtime v39.0.1"}, {Engine: "wasmtimes v1"}, {}}
+	for text, want := range map[string]int{
+		"":                                    4,
+		"engines = []\n":                      0,
+		"engines = [\"wasmtime\"]\n":          1,
+		"engines = [\"wazero\",\"wasmtime\"]": 2,
+	} {
+		p, err := Parse("p", []byte("version = 1\n"+text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := p.References(refs); len(got) != want || got == nil {
+			t.Errorf("%q: %v, expected %d values", text, got, want)
+		}
+		if p.References(nil) != nil {
+			t.Errorf("%q: no values given became some", text)
+		}
+		if demands := p.Demand&attest.WaiveMeasurement != 0; demands != (text != "") {
+			t.Errorf("%q: demands a measurement: %v", text, demands)
+		}
 	}
 }
 

@@ -39,6 +39,9 @@ type acceptance struct {
 // platforms are those that can be named.
 var platforms = []string{attest.PlatformSNP, attest.PlatformTDX, attest.PlatformSGX, attest.PlatformNitro, attest.PlatformVTPM, attest.PlatformSim}
 
+// engines are the Wasm engines that a Keep can be built with.
+var engines = []string{"wasmtime", "wazero"}
+
 func (f *file) policy() (appraisal.Policy, error) {
 	var p appraisal.Policy
 	if f.Version != version {
@@ -49,6 +52,15 @@ func (f *file) policy() (appraisal.Policy, error) {
 		for _, x := range p.Platforms {
 			if !slices.Contains(platforms, x) {
 				return p, &fault{key: "platforms", err: fmt.Errorf("%q, expected one of %s", x, strings.Join(platforms, ", "))}
+			}
+		}
+	}
+	if f.Engines != nil {
+		p.Engines = append([]string{}, *f.Engines...)
+		p.Demand |= attest.WaiveMeasurement
+		for _, x := range p.Engines {
+			if !slices.Contains(engines, x) {
+				return p, &fault{key: "engines", err: fmt.Errorf("%q, expected one of %s", x, strings.Join(engines, ", "))}
 			}
 		}
 	}

@@ -13,10 +13,12 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"sort"
 	"strings"
@@ -73,6 +75,7 @@ func run(args []string) int {
 			r.goTest(args, packages)
 		}
 	}
+	r.secondEngine(args)
 	sort.Strings(r.skips)
 	if len(r.skips) > 0 {
 		fmt.Printf("\nSKIPPED, so not shown to work here (%d):\n", len(r.skips))
@@ -90,9 +93,55 @@ func run(args []string) int {
 	return 0
 }
 
+// wasmtimeLives are the tests of whole Keeps that are run on the second engine
+// too: one of each way in which code of the engine meets the sandbox, the limits
+// and the streams. Compiling takes seconds in each.
+const wasmtimeLives = "^Test(Deploy|ExitCodes|PanicStaysInside|TimeoutEndsASpinningWorkload|MemoryLimit|StdinIsPassedOnWhole|" +
+	"BundleFilesAreReadOnly|BadModules|ListenTLS|ConnectTCP|Secrets|DevicesAndScratch|Invariant12.*)$"
+
+// secondEngine runs the tests that every engine and every Keep has to pass once
+// more on Wasmtime: engine and system interface in the test's own process, and
+// whole lives of Keeps that are built with it.
+func (r *report) secondEngine(args []string) {
+	const name = "keep/engine/wasmtime"
+	out, err := exec.Command("scripts/wasmtime", "env").Output()
+	if err == nil {
+		_, err = exec.LookPath("gcc")
+	}
+	if err != nil {
+		if os.Getenv("ENARX_REQUIRE_TOOLS") != "" {
+			fmt.Fprintln(os.Stderr, "gotest: the tests on Wasmtime need gcc and the library:", err)
+			r.broken = true
+			return
+		}
+		r.skips = append(r.skips, name+" and all tests on it: gcc or the library is missing: "+err.Error())
+		return
+	}
+	fmt.Println("\non Wasmtime:")
+	r.goTest(append([]string{"-tags=enarx_wasmtime"}, args...), []string{"./keep/engine/...", "./keep/wasi"}, strings.Split(strings.TrimSpace(string(out)), "\n")...)
+	dir, err := os.MkdirTemp("", "enarx-wasmtime-keep-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "gotest:", err)
+		r.broken = true
+		return
+	}
+	defer os.RemoveAll(dir)
+	keep := filepath.Join(dir, "keep")
+	build := exec.Command("scripts/build", "keep", keep)
+	build.Env = append(os.Environ(), "ENARX_ENGINE=wasmtime")
+	// Keeps run as nobody where they can, who must be able to reach the file.
+	if err := errors.Join(os.Chmod(dir, 0o755), build.Run()); err != nil {
+		fmt.Fprintln(os.Stderr, "gotest: build a Keep with Wasmtime:", err)
+		r.broken = true
+		return
+	}
+	r.goTest(append([]string{"-run=" + wasmtimeLives}, args...), []string{"./keep"}, "ENARX_TEST_KEEP="+keep)
+}
+
 // goTest runs the tests of some packages and takes in what they say.
-func (r *report) goTest(args, packages []string) {
+func (r *report) goTest(args, packages []string, env ...string) {
 	cmd := exec.Command("go", append(append([]string{"test", "-json", "-count=1", "-timeout=20m"}, args...), packages...)...)
+	cmd.Env = append(os.Environ(), env...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err == nil {

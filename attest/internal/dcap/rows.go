@@ -112,7 +112,7 @@ func (r *Rows) Measurement(got []byte, detail string, refs []attest.ReferenceVal
 		}
 		n++
 		if len(got) != 0 && bytes.Equal(ref.Measurement, got) {
-			r.Check(true, "", "measurement", seen, "Keep release "+shown(ref.Release), shown(ref.Source), "")
+			r.Check(true, "", "measurement", seen, "Keep release "+shown(ref.Name()), shown(ref.Source), "")
 			return
 		}
 	}

@@ -59,7 +59,7 @@ func (v *verification) measurement() {
 		}
 		n++
 		if bytes.Equal(ref.Measurement, v.measure[:]) {
-			v.row(true, "", "measurement", seen, "Keep release "+shown(ref.Release), shown(ref.Source), "")
+			v.row(true, "", "measurement", seen, "Keep release "+shown(ref.Name()), shown(ref.Source), "")
 			return
 		}
 	}

@@ -313,7 +313,7 @@ func (v *verification) measurement() {
 		}
 		n++
 		if len(ref.Measurement) == len(got) && bytes.Equal(ref.Measurement, got) {
-			v.row(true, "", "measurement", seen, "Keep release "+shown(ref.Release), shown(ref.Source), "")
+			v.row(true, "", "measurement", seen, "Keep release "+shown(ref.Name()), shown(ref.Source), "")
 			return
 		}
 	}

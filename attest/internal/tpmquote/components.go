@@ -47,7 +47,7 @@ func (v *verification) measurement() {
 	for i, ref := range ours {
 		if bytes.Equal(ref.Measurement, v.measure) {
 			v.accepted = &ours[i]
-			v.row(true, "", check, seen, "Keep release "+shown(ref.Release), shown(ref.Source), "")
+			v.row(true, "", check, seen, "Keep release "+shown(ref.Name()), shown(ref.Source), "")
 			v.components(ref)
 			v.debugged(ref)
 			return
