@@ -246,6 +246,54 @@ func TestInvariant8KeepIsSmall_ForbiddenPackages(t *testing.T) {
 	}
 }
 
+// TestInvariant8KeepIsSmall_Wasmtime holds the two programs of a Keep with
+// Wasmtime: the one that holds the keys has no foreign code and no engine, and
+// the engine's own has nothing that could hold a key or open a file.
+func TestInvariant8KeepIsSmall_Wasmtime(t *testing.T) {
+	list := func(pkg, tags, cgo string) map[string]bool {
+		cmd := exec.Command("go", "list", "-deps", "-e", "-tags="+tags, "-f", "{{.ImportPath}}{{if .Module}}\n{{.Module.Path}}{{end}}", pkg)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED="+cgo, "GOOS=linux", "GOARCH=amd64")
+		cmd.Stderr = os.Stderr
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("go list -deps %s: %v", pkg, err)
+		}
+		deps := map[string]bool{}
+		for _, d := range strings.Fields(string(out)) {
+			deps[d] = true
+		}
+		return deps
+	}
+	outer := list("./cmd/keep", "enarx_wasmtime", "0")
+	for _, d := range []string{"runtime/cgo", "github.com/tetratelabs/wazero", "github.com/bytecodealliance/wasmtime-go/v39"} {
+		if outer[d] {
+			t.Errorf("the process that holds the keys depends on %s", d)
+		}
+	}
+	inner := list("./cmd/keep/engine", "enarx_wasmtime,netgo,osusergo", "1")
+	allowed := map[string]bool{module: true, "github.com/bytecodealliance/wasmtime-go/v39": true, "github.com/fxamacker/cbor/v2": true,
+		"github.com/x448/float16": true, "golang.org/x/sys": true}
+	engine := module + "/keep/engine/wasmtime"
+	if !outer[module+"/keep/session"] || !inner[engine] || !inner["runtime/cgo"] {
+		t.Fatal("go list did not name what the programs are made of: nothing would be checked")
+	}
+	for d := range inner {
+		host, _, _ := strings.Cut(d, "/")
+		own := d == module || strings.HasPrefix(d, module+"/")
+		foreign := strings.Contains(host, ".") && !own
+		ok := !foreign
+		for a := range allowed {
+			ok = ok || d == a || strings.HasPrefix(d, a+"/")
+		}
+		switch {
+		case !ok:
+			t.Errorf("the engine's program depends on %s, which is not on the list", d)
+		case d == "crypto/tls" || d == "net" || d == "os/user" || d == module+"/keep/session" || d == module+"/keep/quote" || d == module+"/sallyport":
+			t.Errorf("the engine's program depends on %s, which has no place in it", d)
+		}
+	}
+}
+
 // TestInvariant8KeepIsSmall_ListIsCommitted compares the Keep with
 // cmd/keep/tcb.txt.
 func TestInvariant8KeepIsSmall_ListIsCommitted(t *testing.T) {

@@ -1,6 +1,8 @@
 // Copyright The Enarx in Go Authors
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build !enarx_wasmtime || !cgo
+
 package sandbox
 
 import (
