@@ -101,3 +101,29 @@ func TestJavaScript(t *testing.T) {
 		{name: "problems", stdin: "2*(3\n-1e3/\n\n4 5\n", code: 1},
 	})
 }
+
+// TestRuby compares with Node.js's WASI.
+func TestRuby(t *testing.T) {
+	tool(t, "wat2wasm")
+	dir, node := builtByReadme(t, "ruby"), tool(t, "node")
+	wasm := filepath.Join(dir, "ruby.wasm")
+	reference := []string{node, "--no-warnings", "testdata/wasi.mjs", "/app=" + filepath.Join(dir, "app"), "--", wasm, "/app/main.rb"}
+	compareWith(t, reference, []string{"--config", filepath.Join(dir, "Enarx.toml")}, wasm, []input{
+		{name: "pattern", args: []string{"1"}, stdin: "be brief, blessed be brevity\n"},
+		{name: "scripts", args: []string{"5"}, stdin: "Übermut tut selten gut, tut er?\n\u0416\u0443\u043a \u0436\u0443\u043a\n"},
+		{name: "exit", code: 3},
+		{name: "exception", args: []string{"many"}, stdin: "a\n", code: 1},
+		{name: "deep exception", stdin: manyWords(), code: 1},
+	})
+}
+
+func manyWords() string {
+	var b strings.Builder
+	for i := range 10_001 {
+		for n := i + 1; n > 0; n /= 26 {
+			b.WriteByte(byte('a' + n%26))
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}

@@ -25,4 +25,6 @@ const wasi = new WASI({
 });
 const module = await WebAssembly.compile(await readFile(file));
 const instance = await WebAssembly.instantiate(module, wasi.getImportObject());
-process.exitCode = wasi.start(instance);
+// Ruby's module has an _initialize besides, which Node.js does not want to see.
+const { memory, _start } = instance.exports;
+process.exitCode = wasi.start({ exports: { memory, _start } });
