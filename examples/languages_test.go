@@ -127,3 +127,16 @@ func manyWords() string {
 	}
 	return b.String()
 }
+
+// TestPerl compares with Node.js's WASI, which needs the machine's /dev.
+func TestPerl(t *testing.T) {
+	tool(t, "wat2wasm")
+	dir, node := builtByReadme(t, "perl"), tool(t, "node")
+	wasm := filepath.Join(dir, "perl.wasm")
+	reference := []string{node, "--no-warnings", "testdata/wasi.mjs", "/dev=/dev", "/app=" + filepath.Join(dir, "app"), "--", wasm, "/app/main.pl"}
+	compareWith(t, reference, []string{"--config", filepath.Join(dir, "Enarx.toml")}, wasm, []input{
+		{name: "sums", args: []string{"-1e3"}, stdin: "ann 3\nbob -2.5\nann 0.125\ncy 1e3\n cy 4\n"},
+		{name: "many errors", stdin: strings.Repeat("nothing\nann 1\n", 1000)},
+		{name: "exit", code: 3},
+	})
+}
