@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -28,7 +29,10 @@ func TestReadmesDoWhatTheySay(t *testing.T) {
 	for _, readme := range readmes {
 		if len(readmeBlocks(t, readme)) > 0 {
 			ran++
-			t.Run(filepath.Dir(readme), func(t *testing.T) { builtByReadme(t, filepath.Dir(readme)) })
+			t.Run(filepath.Dir(readme), func(t *testing.T) {
+				t.Parallel()
+				builtByReadme(t, filepath.Dir(readme))
+			})
 		}
 	}
 	if ran < 5 {
@@ -50,15 +54,26 @@ func readmeBlocks(t *testing.T, readme string) [][]string {
 	return blocks
 }
 
-// built holds the directories in which commands of READMEs have run well.
-var built = map[string]string{}
+// built holds, by example, a *workplace.
+var built sync.Map
+
+// workplace is a directory in which the commands of a README have run well,
+// once dir is set.
+type workplace struct {
+	sync.Mutex
+	dir string
+}
 
 // builtByReadme returns a copy of an example's directory in which the commands
 // of its README have run, once for all tests, with the output that it shows.
 func builtByReadme(t *testing.T, example string) string {
 	t.Helper()
-	if dir := built[example]; dir != "" {
-		return dir
+	v, _ := built.LoadOrStore(example, new(workplace))
+	place := v.(*workplace)
+	place.Lock()
+	defer place.Unlock()
+	if place.dir != "" {
+		return place.dir
 	}
 	enarx := enarxBin(t)
 	for _, program := range []string{"clang", "wasm-ld", debianRustc, "npm", "bash"} {
@@ -85,7 +100,7 @@ func builtByReadme(t *testing.T, example string) string {
 	if t.Failed() {
 		t.FailNow()
 	}
-	built[example] = dir
+	place.dir = dir
 	return dir
 }
 

@@ -11,12 +11,10 @@ trap 'rm -rf "$objects"' EXIT
 # Two steps: given -O, clang would optimize what it links with the wasm-opt that
 # it finds, and so inline what Asyncify has to see as calls. lua.c and luac.c are
 # Lua's own programs.
-for c in main.c wasi/unwind.c "$src"/l*.c; do
-	case $c in */lua.c | */luac.c) continue ;; esac
-	clang --target=wasm32-wasi --sysroot=/usr -O1 -I wasi -I "$src" -include wasi/unwind.h \
+ls main.c wasi/unwind.c "$src"/l*.c | grep -v '/luac*\.c$' | xargs -P "$(nproc)" -I {} sh -c '
+	clang --target=wasm32-wasi --sysroot=/usr -O1 -I wasi -I "$2" -include wasi/unwind.h \
 		-D_WASI_EMULATED_SIGNAL -D_WASI_EMULATED_PROCESS_CLOCKS -Wno-deprecated-declarations \
-		-c -o "$objects/$(basename "$c").o" "$c"
-done
+		-c -o "$1/$(basename "$3").o" "$3"' compile "$objects" "$src" {}
 clang --target=wasm32-wasi --sysroot=/usr -Wl,-z,stack-size=1048576 -o "$objects/linked.wasm" "$objects"/*.o \
 	-lwasi-emulated-signal -lwasi-emulated-process-clocks
 
