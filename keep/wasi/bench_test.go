@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"os"
 	"testing"
+	"time"
 
 	peer "github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -90,7 +91,10 @@ func ourInstance(b testing.TB) engine.Instance {
 	if err != nil {
 		b.Fatal(err)
 	}
-	sys, err := wasi.New(wasi.Config{FDs: []wasi.Descriptor{wasi.Null(), wasi.Stdout(out)}, Random: rand.Reader})
+	start := time.Now()
+	sys, err := wasi.New(wasi.Config{
+		FDs: []wasi.Descriptor{wasi.Null(), wasi.Stdout(out)}, Random: rand.Reader, Clock: &keepClock{start, machineNS()},
+	})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -111,6 +115,17 @@ func ourInstance(b testing.TB) engine.Instance {
 	b.Cleanup(func() { inst.Close() })
 	return inst
 }
+
+// keepClock tells the time as the clock of a Keep does (package child).
+type keepClock struct {
+	start time.Time
+	mono  uint64
+}
+
+func (c *keepClock) Realtime() uint64                      { return day + uint64(time.Since(c.start)) }
+func (c *keepClock) Monotonic() uint64                     { return uint64(time.Since(c.start)) + 1 }
+func (c *keepClock) Resolution() uint64                    { return 1 }
+func (c *keepClock) Offsets() (realtime, monotonic uint64) { return day - c.mono, 1 - c.mono }
 
 func peerInstance(b *testing.B) (api.Module, func()) {
 	ctx := context.Background()
