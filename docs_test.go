@@ -145,7 +145,9 @@ func TestInvariant7Reproducible_FromTwoDirectories(t *testing.T) {
 
 // otherFlags are flags of other programs that the docs mention.
 var otherFlags = map[string]bool{"cacert": true, "no-install-recommends": true, "silent": true, "ignore-scripts": true,
-	"no-audit": true, "no-fund": true, "edition": true, "target": true, "sysroot": true}
+	"no-audit": true, "no-fund": true, "edition": true, "target": true, "sysroot": true, "disable-gems": true, "swift-sdk": true,
+	// Nim's: the last is the beginning of passC and passL.
+	"cc": true, "mm": true, "exceptions": true, "threads": true, "pass": true}
 
 // TestFlagsInDocsExist looks for every flag of the Markdown files in the source
 // of the commands.
