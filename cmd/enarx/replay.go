@@ -43,9 +43,9 @@ would be then.
 Reference values in the bundle count only if you name the key that signed them; if it has
 some and none counts, the verdict is a refusal. TPMs count only under the roots that you
 name with --tpm-root. Policy, report data and host data are the word of whoever made the
-bundle: --policy FILE makes sure that the policy is yours, and enarx verify BUNDLE appraises
-the same evidence under demands of your own. That a policy takes somebody's word for the
-activation of a TPM counts only with --policy.
+bundle: --policy FILE makes sure that the policy is yours, and enarx verify BUNDLE
+appraises the same evidence under demands of your own. That a policy takes somebody's word
+for the activation of a TPM counts only with --policy.
 
 The exit code is that of enarx verify, or %d if the evidence is accepted but the verdict
 is not the recorded one.`, exitChanged),
