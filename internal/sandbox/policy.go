@@ -279,19 +279,25 @@ func compilePolicy(dirs, cache bool) policy {
 	return p
 }
 
+// ownProgram ends the names of the policies of an engine's own program.
+const ownProgram = ", engine's own program"
+
 // engineCompilePolicy is the engine's own program in StageCompile.
 func engineCompilePolicy(dirs bool) policy {
-	p := policy{"compile, engine's own program", slices.Concat(runtimeRules, codeMemory, noPipe, libraryRules, compilerRules, engineLayeringRules)}
+	p := policy{"compile", slices.Concat(runtimeRules, codeMemory, noPipe, libraryRules, compilerRules, engineLayeringRules)}
 	if dirs {
-		p.rules = slices.Concat(p.rules, readFileRules)
+		// StageRun can only take away: what it needs must be here.
+		p.name = "compile with directories"
+		p.rules = slices.Concat(p.rules, readFileRules, writeFileRules)
 	}
+	p.name += ownProgram
 	return p
 }
 
 // engineRunPolicy is the engine's own program in StageRun.
 func engineRunPolicy(dirs, writable bool) policy {
 	p := runPolicy(dirs, writable)
-	p.name += ", engine's own program"
+	p.name += ownProgram
 	p.rules = slices.Concat(p.rules, libraryRules)
 	return p
 }

@@ -21,6 +21,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -70,15 +71,19 @@ func main() {
 
 func seal(policy string) error {
 	spec := &sandbox.Spec{Seccomp: true}
-	switch policy {
+	base, own := strings.CutSuffix(policy, ", engine's own program")
+	switch base {
 	case "run with writable directories":
 		spec.Dirs = []sandbox.Mount{{Host: "/tmp"}}
-	case "run with directories":
+	case "run with directories", "compile with directories":
 		spec.Dirs = []sandbox.Mount{{Host: "/tmp", ReadOnly: true}}
 	case "asks-too-much":
 		spec.LandlockABI = int(number(os.Args[2]))
 	case "compile":
 		spec.Cache = &sandbox.Mount{Host: "/tmp"}
+	}
+	if own {
+		return sealEngine(spec, strings.HasPrefix(base, "run"))
 	}
 	switch policy {
 	case "keep":
@@ -95,6 +100,20 @@ func seal(policy string) error {
 		return err
 	}
 	_, err := sandbox.SealChild(spec, sandbox.StageRun)
+	return err
+}
+
+// sealEngine does what the engine's own program does; that it may get no new
+// privileges comes from before it was executed.
+func sealEngine(spec *sandbox.Spec, run bool) error {
+	runtime.LockOSThread()
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return err
+	}
+	if _, err := sandbox.SealEngine(spec, sandbox.StageCompile); err != nil || !run {
+		return err
+	}
+	_, err := sandbox.SealEngine(spec, sandbox.StageRun)
 	return err
 }
 
