@@ -23,6 +23,10 @@ const (
 	// MaxHint bounds one stapled entry. The largest seen is a PCK platform
 	// revocation list of a few KiB.
 	MaxHint = 64 << 10
+	// workloadOverhead is more than what surrounds the value of one record of
+	// a workload's evidence, its media type and the names of the collection
+	// included.
+	workloadOverhead = 256
 	// MaxMediaType bounds a media type's text (RFC 6838, section 4.2, allows
 	// 127 characters on each side of the slash; none in use is near that).
 	MaxMediaType = 128

@@ -137,17 +137,3 @@ func ReportData(count uint32, root [64]byte) [64]byte {
 // QualifyingData is what a TPM quote carries in place of report data, for
 // which it has no room: SHA-256 of the report data.
 func QualifyingData(reportData [64]byte) [32]byte { return sha256.Sum256(reportData[:]) }
-
-// WorkloadReportData is the report data of evidence made at a workload's wish:
-// SHA-512(domain of its own ‖ bundle digest ‖ data). Whatever data a workload
-// chooses, the result is not a [ReportData] of anything, so it cannot pass for
-// evidence about a session.
-func WorkloadReportData(bundleDigest [32]byte, data []byte) [64]byte {
-	h := sha512.New()
-	h.Write(workloadDomain[:])
-	h.Write(bundleDigest[:])
-	h.Write(data)
-	var out [64]byte
-	h.Sum(out[:0])
-	return out
-}

@@ -195,6 +195,7 @@ func TestVectorsTree(t *testing.T) {
 func TestVectorsWorkloadReportData(t *testing.T) {
 	var vs []struct {
 		BundleDigest hexBytes `json:"bundle_digest"`
+		OwnerKeyHash hexBytes `json:"owner_key_hash"`
 		Data         hexBytes
 		ReportData   hexBytes `json:"report_data"`
 	}
@@ -203,7 +204,7 @@ func TestVectorsWorkloadReportData(t *testing.T) {
 		t.Fatalf("%d vectors", len(vs))
 	}
 	for _, v := range vs {
-		if got := WorkloadReportData([32]byte(v.BundleDigest), v.Data); !bytes.Equal(got[:], v.ReportData) {
+		if got := WorkloadReportData([32]byte(v.BundleDigest), [32]byte(v.OwnerKeyHash), [64]byte(v.Data)); !bytes.Equal(got[:], v.ReportData) {
 			t.Errorf("data %x: %x, expected %x", v.Data, got, v.ReportData)
 		}
 	}

@@ -71,6 +71,13 @@ func (k *Keep) run(ctx context.Context, c *claimant, w *work) session.Exit {
 	if err := k.open(w, sockets, fds, r); err != nil {
 		return setupError(err)
 	}
+	asks, theirs, err := k.newBroker(w.config, cert.Certificate)
+	if err != nil {
+		return setupError(err)
+	}
+	fds.child = append(fds.child, theirs)
+	go asks.serve()
+	defer asks.close()
 	k.steps.mark("open sockets")
 
 	job, err := k.job(w)

@@ -18,6 +18,7 @@ type configWire struct {
 	Args         []string          `cbor:"args,omitempty"`
 	Confidential bool              `cbor:"confidential,omitempty"`
 	Env          map[string]string `cbor:"env,omitempty"`
+	Evidence     bool              `cbor:"evidence,omitempty"`
 	Files        []fileWire        `cbor:"files,omitempty"`
 	Memory       uint64            `cbor:"memory,omitempty"`
 	Scratch      []scratchWire     `cbor:"scratch,omitempty"`
@@ -66,7 +67,7 @@ func decode(b []byte, v any) error {
 
 func encodeConfig(c Config) ([]byte, error) {
 	w := configWire{
-		Args: c.Args, Confidential: c.Confidential, Env: c.Env,
+		Args: c.Args, Confidential: c.Confidential, Env: c.Env, Evidence: c.Evidence,
 		Memory: c.Limits.MemoryBytes, Steward: c.Steward, TimeoutMS: c.Limits.TimeoutMS,
 	}
 	for _, f := range c.Files {
@@ -85,7 +86,7 @@ func decodeConfig(b []byte) (Config, error) {
 		return Config{}, err
 	}
 	c := Config{
-		Args: w.Args, Confidential: w.Confidential, Env: w.Env, Steward: w.Steward,
+		Args: w.Args, Confidential: w.Confidential, Env: w.Env, Evidence: w.Evidence, Steward: w.Steward,
 		Limits: Limits{MemoryBytes: w.Memory, TimeoutMS: w.TimeoutMS},
 	}
 	for _, f := range w.Files {

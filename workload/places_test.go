@@ -68,6 +68,9 @@ func TestPlacesAreApart(t *testing.T) {
 		"below a file":           {scratch("/a/b"), BundleFile{Path: "/a"}, "in each other's way"},
 		"over a secret":          {secret, BundleFile{Path: "/x"}, `secret "s"`},
 		"below a secret":         {aboveSecret, BundleFile{Path: "/x"}, `secret "s"`},
+		"evidence":               {Config{Evidence: true}, BundleFile{Path: "/device"}, ""},
+		"evidence and a device":  {Config{Evidence: true}, BundleFile{Path: "/dev/x"}, "evidence is had in /dev"},
+		"evidence and a file":    {Config{Evidence: true}, BundleFile{Path: "/dev"}, "evidence is had in /dev"},
 		"a file among devices":   {Config{}, BundleFile{Path: "/dev/null"}, ""},
 		"a directory of devices": {Config{}, BundleFile{Path: "/dev", Dir: true}, ""},
 	} {
@@ -76,7 +79,7 @@ func TestPlacesAreApart(t *testing.T) {
 		if tt.want == "" {
 			if err != nil {
 				t.Errorf("%s: %v", name, err)
-			} else if got := mustParse(t, b).HasDevices(); got != !strings.HasPrefix(tt.file.Path, "/dev") {
+			} else if got := mustParse(t, b).HasDevices(); got != !strings.HasPrefix(tt.file.Path+"/", "/dev/") {
 				t.Errorf("%s: devices %t", name, got)
 			}
 			continue
@@ -115,15 +118,16 @@ func mustNormal(t *testing.T, f BundleFile) []BundleFile {
 }
 
 func TestInvariant9EverythingIsMeasured_Places(t *testing.T) {
-	base := Package{Module: emptyModule, Config: Config{Scratch: []Scratch{{"/a", 2, 3}, {"/b", 4, 5}}}}
+	base := Package{Module: emptyModule, Config: Config{Evidence: true, Scratch: []Scratch{{"/a", 2, 3}, {"/b", 4, 5}}}}
 	seen := map[Digest]string{mustParse(t, mustPack(t, Package{Module: emptyModule})).Digest(): "all away"}
 	for name, change := range map[string]func(*Config){
-		"nothing": func(*Config) {},
-		"path":    func(c *Config) { c.Scratch[0].Path = "/c" },
-		"bytes":   func(c *Config) { c.Scratch[0].Bytes++ },
-		"files":   func(c *Config) { c.Scratch[0].Files++ },
-		"order":   func(c *Config) { s := c.Scratch; s[0], s[1] = s[1], s[0] },
-		"one":     func(c *Config) { c.Scratch = c.Scratch[:1] },
+		"nothing":  func(*Config) {},
+		"evidence": func(c *Config) { c.Evidence = false },
+		"path":     func(c *Config) { c.Scratch[0].Path = "/c" },
+		"bytes":    func(c *Config) { c.Scratch[0].Bytes++ },
+		"files":    func(c *Config) { c.Scratch[0].Files++ },
+		"order":    func(c *Config) { s := c.Scratch; s[0], s[1] = s[1], s[0] },
+		"one":      func(c *Config) { c.Scratch = c.Scratch[:1] },
 	} {
 		p := base
 		p.Config = base.Config.Clone()

@@ -92,18 +92,22 @@ func above(dir, p string) bool {
 
 // HasDevices says that the workload finds the directory of devices: neither
 // the bundle's files nor its secrets have anything there.
-func (u *Bundle) HasDevices() bool {
-	for _, f := range u.files {
-		if above(DeviceDir, f.Path) {
-			return false
+func (u *Bundle) HasDevices() bool { return occupant(DeviceDir, u.config, u.files) == "" }
+
+// occupant is what of a workload is at dir, below it, or a file above it; "" if
+// nothing is.
+func occupant(dir string, c Config, files []BundleFile) string {
+	for _, f := range files {
+		if above(dir, f.Path) || !f.Dir && above(f.Path, dir) {
+			return fmt.Sprintf("%q of the bundle", clip(f.Path))
 		}
 	}
-	for _, s := range u.config.Secrets {
-		if s.Path != "" && above(DeviceDir, s.Path) {
-			return false
+	for _, s := range c.Secrets {
+		if s.Path != "" && (above(dir, s.Path) || above(s.Path, dir)) {
+			return fmt.Sprintf("secret %q", clip(s.Name))
 		}
 	}
-	return true
+	return ""
 }
 
 // checkPlaces sees to it that nothing of a workload hides something else of
@@ -111,6 +115,9 @@ func (u *Bundle) HasDevices() bool {
 func checkPlaces(c Config, files []BundleFile) error {
 	if err := checkSecretPaths(c.Secrets, files); err != nil {
 		return err
+	}
+	if what := occupant(DeviceDir, c, files); c.Evidence && what != "" {
+		return fmt.Errorf("evidence is had in %s, where %s is; choose another path for that", DeviceDir, what)
 	}
 	for _, s := range c.Scratch {
 		for _, f := range files {

@@ -44,6 +44,9 @@ type Config struct {
 	// Secrets are the declared secrets: their names and how the workload
 	// sees them. Values are never in a bundle.
 	Secrets []Secret
+	// Evidence says that the workload may ask for evidence over bytes of its
+	// own choice.
+	Evidence bool
 	// Scratch are the directories that the workload can write.
 	Scratch []Scratch
 	// Limits of the run.

@@ -163,9 +163,14 @@ def main():
     write("tree.json", {"leaf": "SHA-512 of the ASCII text 'leaf N' with N in decimal from 0", "trees": trees})
 
     write("reportdata.json", [
-        {"bundle_digest": fill("bundle", 32), "data": d,
-         "report_data": sha512(domain("enarx-attest-workload-data-v1") + fill("bundle", 32) + d)}
-        for d in (b"", b"\0", b"nonce", fill("data", 64), fill("data", 1000))])
+        {"bundle_digest": bundle, "owner_key_hash": owner, "data": d,
+         "report_data": sha512(domain("enarx-attest-workload-data-v1") + bundle + owner + d)}
+        for bundle, owner, d in (
+            (fill("bundle", 32), fill("owner", 32), fill("data", 64)),
+            (fill("bundle", 32), fill("owner", 32), b"\0" * 64),
+            (fill("bundle", 32), fill("other owner", 32), fill("data", 64)),
+            (fill("owner", 32), fill("bundle", 32), fill("data", 64)),
+            (b"\0" * 32, b"\0" * 32, b"\0" * 64))])
 
     evidence = ["application/vnd.enarx.sev-snp-report", fill("report", 1184), 4]
     hints = [["application/pkix-cert", fill("hint", 300), 2]]

@@ -79,7 +79,8 @@ type receiptInfo struct {
 	Platform  string         `json:"platform"`
 	Bundle    string         `json:"bundle"`
 	OwnerKey  string         `json:"owner_key"` // Ed25519, hexadecimal
-	Running   bool           `json:"running"`   // there is evidence that the bundle ran
+	OwnerHash string         `json:"owner_key_hash"`
+	Running   bool           `json:"running"` // there is evidence that the bundle ran
 	Rows      attest.Verdict `json:"rows"`
 	Statement []attest.Layer `json:"statement"`
 }
@@ -154,10 +155,14 @@ func (a *app) verifyReceipt(path string, f *trustFlags, asJSON bool) error {
 	}
 	res := r.Recheck(v, start.Digest(), refs, d.TCB)
 	res.Rows = append(res.Rows, f.decideAgain(&res)...)
+	owner, err := r.Owner.Hash()
+	if err != nil {
+		return fail(exitAttest, "do not believe this receipt", fmt.Errorf("%s: %w", path, err))
+	}
 	ok := res.Before != nil && res.Rows.OK()
 	info := receiptInfo{
 		OK: ok, Time: r.Time.UTC().Format(time.RFC3339), Platform: r.Platform, Bundle: r.Bundle,
-		OwnerKey: hex.EncodeToString(r.Owner.Sign), Running: res.After != nil, Rows: res.Rows,
+		OwnerKey: hex.EncodeToString(r.Owner.Sign), OwnerHash: hex.EncodeToString(owner[:]), Running: res.After != nil, Rows: res.Rows,
 		Statement: attest.TrustStatement(r.Platform, res.Before, nil, res.Rows),
 	}
 	if asJSON {
@@ -220,7 +225,7 @@ func verifierFor(vs []attest.Verifier, platform string) attest.Verifier {
 
 func (i *receiptInfo) text(width int) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "bundle     %s\nplatform   %s\ntime       %s, says the owner\nowner key  ed25519:%s\n", i.Bundle, oneLine(i.Platform), i.Time, i.OwnerKey)
+	fmt.Fprintf(&b, "bundle     %s\nplatform   %s\ntime       %s, says the owner\nowner key  ed25519:%s\nits hash   %s\n", i.Bundle, oneLine(i.Platform), i.Time, i.OwnerKey, i.OwnerHash)
 	if i.Running {
 		b.WriteString("running    the Keep showed that it ran this bundle for this owner\n")
 	}

@@ -30,6 +30,7 @@ type verifyFlags struct {
 	referenceKey []string
 	policy       string
 	reportData   string
+	workload     workloadProof
 	hostData     string
 	simRoot      string
 	tpmRoot      []string
@@ -54,6 +55,10 @@ What you demand is checked: measurements with --reference, the binding with
 --report-data and --host-data, everything else with --policy. What you do not demand is
 named as not checked; a policy can say what must be given.
 
+Evidence that a workload has asked for itself (evidence = true in its Enarx.toml) is bound
+to its bundle, its owner and 64 bytes of its choice: name all three with --workload,
+--owner-key-hash and --workload-data.
+
 ` + verifyExitHelp(),
 		Example: `  enarx verify --collateral saved/ report.bin
   enarx verify --at 2025-02-05 --collateral saved/ --policy policy.toml quote.bin
@@ -73,6 +78,7 @@ named as not checked; a policy can say what must be given.
 	fs.StringArrayVar(&f.referenceKey, "reference-key", nil, "`FILE` of the public keys that may sign them (repeatable)")
 	fs.StringVar(&f.reportData, "report-data", "", "demand this report data, 64 bytes in `HEX`; fewer are filled with zeroes")
 	fs.StringVar(&f.hostData, "host-data", "", "demand this host data, 32 bytes in `HEX`")
+	f.workload.add(fs)
 	f.addCommon(c)
 	fs.BoolVar(&f.json, "json", false, "print the result as JSON")
 	fs.BoolVar(&f.ear, "ear", false, "print an EAT attestation result (EAR): unsigned JSON claims, or with --ear-key a token")
@@ -201,6 +207,14 @@ func (a *app) request(f *verifyFlags) (appraisal.Request, error) {
 	}
 	if r.ReportData, err = bytesFlag[[64]byte]("--report-data", f.reportData); err != nil {
 		return r, err
+	}
+	if f.workload != (workloadProof{}) {
+		if r.ReportData != nil {
+			return r, failf(exitUsage, "leave --report-data out", "--report-data and --workload contradict one another")
+		}
+		if r.ReportData, err = f.workload.reportData(); err != nil {
+			return r, err
+		}
 	}
 	if r.HostData, err = bytesFlag[[32]byte]("--host-data", f.hostData); err != nil {
 		return r, err

@@ -122,6 +122,7 @@ type bundleInfo struct {
 	Digest       string         `json:"digest"`
 	Size         int            `json:"size"`
 	Confidential bool           `json:"confidential"`
+	Evidence     bool           `json:"evidence"`
 	Args         []string       `json:"args"`
 	Env          []envInfo      `json:"env"`
 	Descriptors  []fdInfo       `json:"descriptors"`
@@ -194,7 +195,7 @@ func (a *app) inspectBundle(path string, asJSON bool) error {
 func describeBundle(u *workload.Bundle, size int) bundleInfo {
 	c := u.Config()
 	info := bundleInfo{
-		Digest: u.Digest().String(), Size: size, Confidential: c.Confidential, Steward: c.Steward,
+		Digest: u.Digest().String(), Size: size, Confidential: c.Confidential, Evidence: c.Evidence, Steward: c.Steward,
 		MemoryBytes: c.Limits.MemoryBytes, TimeoutMS: c.Limits.TimeoutMS,
 		Args: append([]string{}, c.Args...), Env: []envInfo{}, Descriptors: []fdInfo{}, Secrets: []secretInfo{}, Files: []bundleFile{}, Scratch: []scratchInfo{},
 	}

@@ -31,6 +31,9 @@ func (b *bundleInfo) text() string {
 	} else {
 		row("confidential", "no")
 	}
+	if b.Evidence {
+		row("evidence", "may ask for evidence over bytes of its own")
+	}
 	row("arguments", "%s", quoteAll(b.Args))
 	for _, e := range b.Env {
 		row("variable", "%s=%s", e.Name, strconv.Quote(e.Value))

@@ -228,8 +228,12 @@ func system(b *workload.Bundle, secrets map[string][]byte, fds []int, job *Job) 
 		}
 		wc.FDs = append(wc.FDs, d)
 	}
+	if len(fds) != 1 {
+		return nil, fmt.Errorf("engine child: %d descriptors are left for the socket for questions, expected 1", len(fds))
+	}
+	asks := &asker{c: NewControl(fds[0])}
 	var err error
-	if wc.Preopens, err = preopens(b, cfg, secrets, job); err != nil {
+	if wc.Preopens, err = preopens(b, cfg, secrets, job, asks); err != nil {
 		return nil, err
 	}
 	return wasi.New(wc)
@@ -292,7 +296,7 @@ func environment(cfg workload.Config, secrets map[string][]byte) []string {
 
 // preopens are the bundle's files with the secrets that are files, as the root
 // directory, lent directories, and what places adds.
-func preopens(b *workload.Bundle, cfg workload.Config, secrets map[string][]byte, job *Job) ([]wasi.Preopen, error) {
+func preopens(b *workload.Bundle, cfg workload.Config, secrets map[string][]byte, job *Job, asks *asker) ([]wasi.Preopen, error) {
 	var files []wasi.BundleFile
 	for _, f := range b.Files() {
 		files = append(files, wasi.BundleFile(f))
@@ -321,7 +325,7 @@ func preopens(b *workload.Bundle, cfg workload.Config, secrets map[string][]byte
 		}
 		pre = append(pre, wasi.Preopen{Path: d.Guest, FS: fs})
 	}
-	more, err := places(b, cfg, pre)
+	more, err := places(b, cfg, pre, asks)
 	if err != nil {
 		return nil, err
 	}

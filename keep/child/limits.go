@@ -17,6 +17,15 @@ const (
 	clipText = 2 << 10
 	// maxEngine bounds the engine's name and version.
 	maxEngine = 256
+	// maxAsk bounds a question of a workload: a host name, or askData bytes,
+	// and the names of the fields.
+	maxAsk = 1 << 10
+	// askData is how many bytes evidence is made over; a test holds it to
+	// attest.WorkloadDataSize.
+	askData = 64
+	// maxContent bounds what comes as an answer: the largest evidence with
+	// what the host stapled, twice.
+	maxContent = 1 << 20
 	// maxSecrets is what the secret values take at most; the session that
 	// carries them has the same limit.
 	maxSecrets = 1 << 20

@@ -15,7 +15,7 @@ import (
 // places are the directories beside the bundle's files and lent ones: scratch
 // space, and devices where nothing of the bundle or of a local run is in their
 // place. have are the directories that there are already.
-func places(b *workload.Bundle, cfg workload.Config, have []wasi.Preopen) ([]wasi.Preopen, error) {
+func places(b *workload.Bundle, cfg workload.Config, have []wasi.Preopen, asks *asker) ([]wasi.Preopen, error) {
 	taken := func(path string) bool {
 		return slices.ContainsFunc(have, func(p wasi.Preopen) bool { return p.Path == path })
 	}
@@ -31,11 +31,22 @@ func places(b *workload.Bundle, cfg workload.Config, have []wasi.Preopen) ([]was
 		pre = append(pre, wasi.Preopen{Path: s.Path, FS: fs})
 	}
 	if b.HasDevices() && !taken(workload.DeviceDir) {
-		fs, err := wasi.NewDeviceFS(rand.Reader)
+		fs, err := wasi.NewDeviceFS(rand.Reader, deviceNodes(cfg, asks)...)
 		if err != nil {
 			return nil, fmt.Errorf("engine child: devices: %w", err)
 		}
 		pre = append(pre, wasi.Preopen{Path: workload.DeviceDir, FS: fs})
 	}
 	return pre, nil
+}
+
+// deviceNodes are the devices of a Keep.
+func deviceNodes(cfg workload.Config, asks *asker) []wasi.Node {
+	nodes := []wasi.Node{{Path: "/enarx/identity.pem", Load: asks.identity}}
+	if cfg.Evidence {
+		nodes = append(nodes, wasi.Node{Path: "/enarx/evidence", Open: func() (wasi.Stream, error) {
+			return wasi.NewExchange(askData, asks.evidence), nil
+		}})
+	}
+	return nodes
 }

@@ -24,12 +24,14 @@ const (
 	kindJob      = 'J' // parent: Job
 	kindCompiled = 'C' // child: Compiled
 	kindDone     = 'D' // child: Done
+	kindAsk      = 'Q' // child, on the socket for questions: Ask
+	kindAnswer   = 'A' // parent, on the same: answer
 )
 
 // Job is what the parent asks of the child. Descriptors came before it, in
 // this order: the sealed memory with the bundle, the one with the secret
 // values, then one for each entry of the configuration's files that is not
-// null.
+// null, then the socket for questions.
 type Job struct {
 	WallNS      uint64 `cbor:"1,keyasint"` // trusted time at MonoNS, nanoseconds since 1970 UTC
 	MonoNS      uint64 `cbor:"2,keyasint"` // CLOCK_MONOTONIC at WallNS

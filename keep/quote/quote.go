@@ -11,11 +11,13 @@
 //
 // Only the Keep's parent process uses this package. A workload reaches no
 // Source: evidence of an "empty" Keep for a key held outside would make every
-// later tenant believe it.
+// later tenant believe it. What it may ask for, [Batcher.Workload], has report
+// data in a domain of its own.
 package quote
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -81,7 +83,8 @@ func (b *Batcher) Register() Register {
 
 // Batcher shares quotes among the sessions of one Keep.
 type Batcher struct {
-	src Source
+	src  Source
+	turn chan struct{} // held while the source is asked
 
 	mu      sync.Mutex
 	waiting []waiter
@@ -101,7 +104,9 @@ type result struct {
 }
 
 // NewBatcher puts a batcher in front of src.
-func NewBatcher(src Source) *Batcher { return &Batcher{src: src} }
+func NewBatcher(src Source) *Batcher {
+	return &Batcher{src: src, turn: make(chan struct{}, 1)}
+}
 
 // Quotes is how many quotes the source has been asked for.
 func (b *Batcher) Quotes() uint64 {
@@ -165,13 +170,45 @@ func (b *Batcher) serve(batch []waiter) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), quoteTimeout)
 	defer cancel()
-	ev, hints, err := b.src.Quote(ctx, tree.ReportData())
+	ev, hints, err := b.ask(ctx, tree.ReportData())
 	if err != nil {
-		fail(fmt.Errorf("evidence: the platform gave no quote: %w", err))
+		fail(err)
 		return
 	}
 	for i, w := range batch {
 		path, err := tree.Path(i)
 		w.out <- result{Quoted{ev, hints, uint32(i), tree.Count(), path}, err}
 	}
+}
+
+// ask asks the source, one question at a time.
+func (b *Batcher) ask(ctx context.Context, reportData [64]byte) (attest.Evidence, attest.Collateral, error) {
+	select {
+	case b.turn <- struct{}{}:
+		defer func() { <-b.turn }()
+	case <-ctx.Done():
+		return attest.Evidence{}, nil, fmt.Errorf("evidence: %w", context.Cause(ctx))
+	}
+	ev, hints, err := b.src.Quote(ctx, reportData)
+	if err != nil {
+		return attest.Evidence{}, nil, fmt.Errorf("evidence: the platform gave no quote: %w", err)
+	}
+	return ev, hints, nil
+}
+
+// ErrNoEvidence says that the platform has none.
+var ErrNoEvidence = errors.New("evidence: this platform has none")
+
+// Workload returns evidence that the workload asked for, over
+// attest.WorkloadReportData: bundle and owner are the Keep's own word, data is
+// the workload's. It is quoted alone, takes turns with the sessions' quotes, and
+// is ErrNoEvidence where there is none. It is the caller who bounds how often.
+func (b *Batcher) Workload(ctx context.Context, bundleDigest, ownerKeyHash [32]byte, data [attest.WorkloadDataSize]byte) (attest.Evidence, attest.Collateral, error) {
+	ctx, cancel := context.WithTimeout(ctx, quoteTimeout)
+	defer cancel()
+	ev, hints, err := b.ask(ctx, attest.WorkloadReportData(bundleDigest, ownerKeyHash, data))
+	if err == nil && ev.MediaType == attest.MediaTypeNone {
+		return attest.Evidence{}, nil, ErrNoEvidence
+	}
+	return ev, hints, err
 }

@@ -263,3 +263,55 @@ func TestSimShape(t *testing.T) {
 type fixed []byte
 
 func (f fixed) Quote(context.Context, [64]byte) ([]byte, error) { return f, nil }
+
+// A workload's evidence is over its own domain, one quote at a time with those
+// of sessions, and never over bytes as the workload gave them.
+func TestInvariant11WorkloadEvidence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &hardware{takes: time.Second}
+		b := NewBatcher(h)
+		digest, owner := [32]byte{1}, [32]byte{2}
+		// What a forger would like to have signed: the report data of a tree.
+		tree, err := attest.NewTree([][64]byte{leafOf(0)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		forged := tree.ReportData()
+		var wg sync.WaitGroup
+		wg.Go(func() { ask(t, b, 20) })
+		for range 3 {
+			wg.Go(func() {
+				ev, _, err := b.Workload(t.Context(), digest, owner, forged)
+				want := attest.WorkloadReportData(digest, owner, forged)
+				if err != nil || string(ev.Value) != string(want[:]) || string(ev.Value) == string(forged[:]) {
+					t.Errorf("signed %x, %v", ev.Value, err)
+				}
+			})
+		}
+		wg.Wait()
+		if h.most != 1 {
+			t.Errorf("%d quotes were made at once, expected one after the other", h.most)
+		}
+	})
+}
+
+func TestWorkloadEvidenceThatIsNone(t *testing.T) {
+	if _, _, err := NewBatcher(None{}).Workload(t.Context(), [32]byte{}, [32]byte{}, [64]byte{}); !errors.Is(err, ErrNoEvidence) {
+		t.Errorf("got %v", err)
+	}
+	failing := errors.New("broken")
+	if ev, _, err := NewBatcher(&hardware{err: failing}).Workload(t.Context(), [32]byte{}, [32]byte{}, [64]byte{}); !errors.Is(err, failing) || ev.Value != nil {
+		t.Errorf("got %v, %v", ev, err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		b := NewBatcher(&hardware{takes: time.Minute})
+		go b.Quote(t.Context(), leafOf(1))
+		synctest.Wait()
+		if _, _, err := b.Workload(ctx, [32]byte{}, [32]byte{}, [64]byte{}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v while another quote took its minute", err)
+		}
+		time.Sleep(2 * time.Minute)
+	})
+}

@@ -54,7 +54,7 @@ func Default() *Doc {
 
 // The keys of Enarx.toml. docs/enarx-toml.md says what they mean.
 var (
-	topKeys     = []string{"args", "ca", "confidential", "env", "files", "limits", "mounts", "scratch", "secrets", "steward"}
+	topKeys     = []string{"args", "ca", "confidential", "env", "evidence", "files", "limits", "mounts", "scratch", "secrets", "steward"}
 	mountKeys   = []string{"guest", "source"}
 	scratchKeys = []string{"guest", "size", "files"}
 	secretKeys  = []string{"env", "path"}
@@ -110,6 +110,7 @@ func (d *Doc) read(t table) {
 	c.Args = t.stringList("args")
 	c.Env = t.stringMap("env")
 	c.Confidential = t.boolean("confidential")
+	c.Evidence = t.boolean("evidence")
 	for _, f := range t.subs("files") {
 		c.Files = append(c.Files, d.file(f))
 	}

@@ -95,6 +95,7 @@ func TestPublishedExamples(t *testing.T) {
 func TestAdditions(t *testing.T) {
 	d := mustParse(t, `
 confidential = true
+evidence = true
 ca = "./roots.pem"
 files = [ { kind = "stdout" } ]
 [[mounts]]
@@ -119,11 +120,11 @@ memory = "64MiB"
 timeout = "1m30s"
 `)
 	want := workload.Config{
-		Confidential: true,
-		Files:        []workload.File{{Kind: "stdout", Name: "stdout"}},
-		Secrets:      []workload.Secret{{Name: "key", Path: "/run/key"}, {Name: "token", Env: "TOKEN"}},
-		Scratch:      []workload.Scratch{{Path: "/tmp", Bytes: 1 << 20, Files: 4096}, {Path: "/var/tmp", Bytes: 2, Files: 7}},
-		Limits:       workload.Limits{MemoryBytes: 64 << 20, TimeoutMS: 90000},
+		Confidential: true, Evidence: true,
+		Files:   []workload.File{{Kind: "stdout", Name: "stdout"}},
+		Secrets: []workload.Secret{{Name: "key", Path: "/run/key"}, {Name: "token", Env: "TOKEN"}},
+		Scratch: []workload.Scratch{{Path: "/tmp", Bytes: 1 << 20, Files: 4096}, {Path: "/var/tmp", Bytes: 2, Files: 7}},
+		Limits:  workload.Limits{MemoryBytes: 64 << 20, TimeoutMS: 90000},
 	}
 	if c := d.Config(); !reflect.DeepEqual(c, want) {
 		t.Errorf("got %+v\nwant %+v", c, want)
@@ -210,6 +211,7 @@ func TestErrors(t *testing.T) {
 		{"mounts map", "[mounts]\n'/x'='x'", "1:2: mounts is a table, expected a list of tables"},
 		{"many mounts", strings.Repeat("[[mounts]]\nguest='/x'\nsource='x'\n", MaxMounts+1), "257 mounts, at most 256"},
 		{"ca", "ca = '/etc/ssl/certs/ca-certificates.crt'", "1:6: ca = \"/etc/ssl"},
+		{"evidence", "evidence = 'yes'", "1:12: evidence is the string \"yes\", expected true or false"},
 		{"scratch", "[[scratch]]\nguest='/x'", "1:3: a scratch directory without size"},
 		{"scratch key", "[[scratch]]\nguest='/x'\nbytes='1MiB'", "3:1: unknown key \"bytes\" in scratch; expected one of guest, size, files"},
 		{"scratch size", "[[scratch]]\nguest='/x'\nsize=1", "3:6: size is the number 1, expected a string in quotes"},
@@ -312,7 +314,7 @@ func TestTemplate(t *testing.T) {
 	full := mustParse(t, all)
 	c := full.Config()
 	if !c.Confidential || len(c.Args) == 0 || len(c.Env) == 0 || len(c.Files) != 5 || len(c.Secrets) != 2 ||
-		c.Limits.MemoryBytes == 0 || c.Limits.TimeoutMS == 0 || full.CA() == "" || len(full.Mounts()) != 1 || len(c.Scratch) != 1 {
+		c.Limits.MemoryBytes == 0 || c.Limits.TimeoutMS == 0 || full.CA() == "" || len(full.Mounts()) != 1 || len(c.Scratch) != 1 || !c.Evidence {
 		t.Errorf("uncommented, the template means %+v", c)
 	}
 }

@@ -7,9 +7,12 @@ package main
 
 import (
 	"bytes"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"os"
+	"strconv"
+	"time"
 )
 
 func main() {
@@ -25,6 +28,8 @@ func main() {
 			}
 			fmt.Println(string(b))
 		}
+	case "evidence":
+		evidence(args)
 	default:
 		fmt.Fprintln(os.Stderr, "unknown:", os.Args[1])
 		os.Exit(1)
@@ -63,4 +68,38 @@ func devices() {
 	err := os.WriteFile("/data/cache/x", []byte("0123456789"), 0o600)
 	b, _ = os.ReadFile("/data/cache/x")
 	fmt.Printf("/data/cache: %s, then full: %t\n", b, err == nil && os.WriteFile("/data/cache/x", make([]byte, 11), 0o600) != nil)
+}
+
+// evidence asks for evidence over each argument, hexadecimal, and prints it; an
+// argument N* asks N times for the same and prints the seconds that it took.
+func evidence(args []string) {
+	for _, arg := range args {
+		f, err := os.OpenFile("/dev/enarx/evidence", os.O_RDWR, 0)
+		if err != nil {
+			fmt.Println(err)
+			continue
+		}
+		times := 1
+		if n, data, ok := bytes.Cut([]byte(arg), []byte("*")); ok {
+			times, _ = strconv.Atoi(string(n))
+			arg = string(data)
+		}
+		data, err := hex.DecodeString(arg)
+		begin := time.Now()
+		var doc []byte
+		for i := 0; i < times && err == nil; i++ {
+			if _, err = f.Write(data); err == nil {
+				doc, err = io.ReadAll(f)
+			}
+		}
+		switch {
+		case err != nil:
+			fmt.Println(err)
+		case times > 1:
+			fmt.Println(int(time.Since(begin).Seconds()))
+		default:
+			fmt.Println(hex.EncodeToString(doc))
+		}
+		f.Close()
+	}
 }
