@@ -107,8 +107,8 @@ func (a *Asks) Next() (*Ask, error) {
 // Refuse answers with a refusal.
 func (a *Asks) Refuse(r Refusal) error { return a.c.sendValue(kindAnswer, &answer{Refused: r}) }
 
-// Answer answers with a descriptor, which stays the caller's. size is that of
-// its content, or 0 for a socket.
+// Answer answers with a descriptor of sealed memory, which stays the caller's.
+// size is that of its content, in bytes.
 func (a *Asks) Answer(fd int, size uint64) error {
 	b, err := detcbor.Marshal(&answer{Size: size})
 	if err != nil {

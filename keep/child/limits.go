@@ -17,8 +17,8 @@ const (
 	clipText = 2 << 10
 	// maxEngine bounds the engine's name and version.
 	maxEngine = 256
-	// maxAsk bounds a question of a workload: a host name, or askData bytes,
-	// and the names of the fields.
+	// maxAsk bounds a question of a workload: askData bytes and the names of
+	// the fields.
 	maxAsk = 1 << 10
 	// askData is how many bytes evidence is made over; a test holds it to
 	// attest.WorkloadDataSize.

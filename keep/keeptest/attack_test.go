@@ -211,6 +211,34 @@ func TestInvariant11ProofAndCodeLiveApart_Descriptors(t *testing.T) {
 	}
 }
 
+// proven starts a Keep on a TPM that has booted and takes part in a session in
+// which it has proven that.
+func proven(t *testing.T, maker *swtpmtest.Maker, tpm *swtpmtest.TPM) (*keeptest.Keep, *client.Session, client.Demand) {
+	t.Helper()
+	conn := tpm.PowerOn(t)
+	keeptest.Boot(t, conn, keeptest.Events(t, keeptest.BootLog))
+	device, err := conn.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { device.Close() })
+	k := keeptest.Start(t, keeptest.Config{Platform: attest.PlatformVTPM, TPM: device, EventLog: keeptest.BootLog})
+	s := k.Connect(t)
+	o := vtpm.Options{Roots: []*x509.Certificate{maker.Issuer(t)}, Waive: attest.WaiveMeasurement}
+	d := client.Demand{
+		Platform: attest.PlatformVTPM, State: attest.StateEmpty, At: time.Now(),
+		Decide: func(*attest.Claims, attest.Verdict) error { return nil },
+		Challenger: func(attest.Collateral) (attest.Challenger, attest.Verifier) {
+			v := vtpm.NewSession(o, nil, time.Now(), rand.Reader)
+			return v, v
+		},
+	}
+	if a, err := s.Appraise(d); err != nil || a.Claims == nil {
+		t.Fatalf("%v; the keep said: %s", err, k.Stderr)
+	}
+	return k, s, d
+}
+
 // On platform vtpm the parent holds a TPM and the firmware's event log; its
 // child holds neither, and what it writes to everything that it has does not
 // reach the TPM.
@@ -218,27 +246,7 @@ func TestInvariant11ProofAndCodeLiveApart_Devices(t *testing.T) {
 	maker := swtpmtest.NewMaker(t, t.TempDir())
 	tpm := maker.Make(t)
 	for _, name := range []string{"list", "write to all"} {
-		conn := tpm.PowerOn(t)
-		keeptest.Boot(t, conn, keeptest.Events(t, keeptest.BootLog))
-		device, err := conn.File()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer device.Close()
-		k := keeptest.Start(t, keeptest.Config{Platform: attest.PlatformVTPM, TPM: device, EventLog: keeptest.BootLog})
-		s := k.Connect(t)
-		o := vtpm.Options{Roots: []*x509.Certificate{maker.Issuer(t)}, Waive: attest.WaiveMeasurement}
-		d := client.Demand{
-			Platform: attest.PlatformVTPM, State: attest.StateEmpty, At: time.Now(),
-			Decide: func(*attest.Claims, attest.Verdict) error { return nil },
-			Challenger: func(attest.Collateral) (attest.Challenger, attest.Verifier) {
-				v := vtpm.NewSession(o, nil, time.Now(), rand.Reader)
-				return v, v
-			},
-		}
-		if _, err := s.Appraise(d); err != nil {
-			t.Fatalf("%v; the keep said: %s", err, k.Stderr)
-		}
+		k, s, d := proven(t, maker, tpm)
 		b, digest := keeptest.Bundle(t, []byte(name), nil)
 		var out bytes.Buffer
 		// The running Keep proves itself once more: its registers show the

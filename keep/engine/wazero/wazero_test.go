@@ -14,38 +14,23 @@ import (
 	"github.com/enarx/enarx-go/keep/engine/enginetest"
 )
 
-func newEngine(t testing.TB, o Options) engine.Engine {
-	t.Helper()
-	e, err := New(o)
-	if err != nil {
-		t.Fatal(err)
+// opener makes engines with the options of o.
+func opener(o Options) enginetest.Open {
+	return func(l engine.Limits) (engine.Engine, error) {
+		o.Limits = l
+		return New(o)
 	}
-	t.Cleanup(func() { e.Close() })
-	return e
 }
 
-// run compiles, instantiates and calls "f".
-func run(t testing.TB, o Options, mod []byte, host ...engine.HostFunc) error {
+func run(t testing.TB, o Options, mod []byte) error {
 	t.Helper()
-	m, err := newEngine(t, o).Compile(t.Context(), mod)
-	if err != nil {
-		return err
-	}
-	in, err := m.Instantiate(t.Context(), host)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	return in.Call(t.Context(), "f")
+	return enginetest.Run(t, opener(o), engine.Limits{}, mod)
 }
 
 func TestEngine(t *testing.T) {
 	for name, o := range map[string]Options{"compiler": {}, "interpreter": {Interpreter: true}} {
 		t.Run(name, func(t *testing.T) {
-			enginetest.All(t, func(l engine.Limits) (engine.Engine, error) {
-				o.Limits = l
-				return New(o)
-			})
+			enginetest.All(t, opener(o))
 		})
 	}
 }
@@ -98,7 +83,12 @@ func TestVersion(t *testing.T) {
 	if !bytes.Contains(mod, []byte("github.com/tetratelabs/wazero "+Version+"\n")) {
 		t.Errorf("go.mod does not require wazero %s", Version)
 	}
-	if got := newEngine(t, Options{}).Name(); got != "wazero "+Version {
+	e, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	if got := e.Name(); got != "wazero "+Version {
 		t.Errorf("name %q", got)
 	}
 }
