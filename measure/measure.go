@@ -59,7 +59,7 @@ type Entry struct {
 	// SourceCommit is the git commit it is built from: 40 or 64 lower-case
 	// hexadecimal digits.
 	SourceCommit string
-	// Engine is the Wasm engine in it, with its version.
+	// Engine is the Wasm engine in it, with its version, or [UnknownEngine].
 	Engine string
 	// NotBefore and NotAfter are the first and last second at which the
 	// entry counts, in UTC.
@@ -149,6 +149,10 @@ func Verify(signed []byte, keys []ed25519.PublicKey, at time.Time) ([]attest.Ref
 	return refs, nil
 }
 
+// UnknownEngine is the engine of an entry whose signer does not say which one it
+// has. A policy that accepts certain engines does not accept it.
+const UnknownEngine = "unknown"
+
 // Counting gives the reference values of the entries that count at the given
 // time; those of debug images never do. source says to people where they came
 // from.
@@ -181,7 +185,11 @@ func (e Entry) ReferenceValue(source string) attest.ReferenceValue {
 	if e.Debug {
 		release += " DEBUG"
 	}
-	return attest.ReferenceValue{Platform: e.Platform, Measurement: e.Measurement, Release: release, Engine: e.Engine, Source: source, Debug: e.Debug, Components: e.Components}
+	engine := e.Engine
+	if engine == UnknownEngine {
+		engine = ""
+	}
+	return attest.ReferenceValue{Platform: e.Platform, Measurement: e.Measurement, Release: release, Engine: engine, Source: source, Debug: e.Debug, Components: e.Components}
 }
 
 // Builtin are the reference values of the Keep runtime that belongs to this

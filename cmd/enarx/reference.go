@@ -82,7 +82,7 @@ platform is given in hexadecimal.`,
 	fs.StringVarP(&f.output, "output", "o", "", "write to `FILE` instead of stdout")
 	fs.StringVar(&f.release, "release", "", "`NAME` of the release (default: this enarx's version)")
 	fs.StringVar(&f.commit, "commit", "", "git `COMMIT` that it is built from (default: this enarx's)")
-	fs.StringVar(&f.engine, "engine", "wazero v1.12.0", "`NAME` and version of its engine")
+	fs.StringVar(&f.engine, "engine", measure.UnknownEngine, "`NAME` and version of its engine, as keep version prints them; policies may go by it")
 	fs.StringVar(&f.notBefore, "not-before", "", "first `TIME` at which it counts, RFC 3339 (default: now)")
 	fs.StringVar(&f.notAfter, "not-after", "", "last `TIME` at which it counts, RFC 3339 (default: in one year)")
 	fs.StringVar(&f.platform, "platform", attest.PlatformSim, "`NAME` of the platform of --measurement")
@@ -134,6 +134,9 @@ func (a *app) referenceEntry(f *referenceFlags) (measure.Entry, error) {
 	k.File.Close()
 	if err := k.demandGenuine(); err != nil {
 		return e, err // a signature says more than "whatever lay there"
+	}
+	if o := k.own(); o != nil && o.Engine != "" && f.engine == measure.UnknownEngine {
+		e.Engine = o.Engine
 	}
 	m := sim.Measurement(k.Digest)
 	e.Measurement = m[:]

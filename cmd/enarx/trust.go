@@ -80,7 +80,12 @@ func (a *app) verifiers(f *trustFlags) (client.Demand, error) {
 func (a *app) references(f *trustFlags, at time.Time) ([]attest.ReferenceValue, error) {
 	refs, err := a.allReferences(f, at)
 	p := appraisal.Policy{Engines: f.engines}
-	return p.References(refs), err
+	accepted := p.References(refs)
+	if err == nil && len(refs) > 0 && len(accepted) == 0 {
+		return nil, failf(exitAttest, "name reference values of a Keep with an accepted engine, or accept another one in the policy; nothing has left this machine",
+			"--policy %s: none of the %d reference values says that it is of an engine that engines accepts", f.policy, len(refs))
+	}
+	return accepted, err
 }
 
 func (a *app) allReferences(f *trustFlags, at time.Time) ([]attest.ReferenceValue, error) {
